@@ -1,0 +1,75 @@
+"""The one row of cluster settings. Changing it takes effect in running engines at their next plan."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+
+class ClusterPolicy(models.Model):
+    """How the cluster behaves. Times are in seconds."""
+
+    class Strategy(models.TextChoices):
+        LEAST_LOADED = "least-loaded", "least loaded"
+        ROUND_ROBIN = "round-robin", "round robin"
+        MODEL_AFFINITY = "model-affinity", "model affinity"
+        MEMORY_BASED = "memory-based", "memory based"
+        EXPECTED_TIME = "expected-time", "expected time"
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    strategy = models.CharField(max_length=20, choices=Strategy, default=Strategy.EXPECTED_TIME)
+    connect_timeout_s = models.FloatField(default=3.0, help_text="Until a server must have taken the connection.")
+    probe_timeout_s = models.FloatField(default=5.0, help_text="For a whole look at a server.")
+    load_timeout_s = models.FloatField(default=600.0, help_text="Until a model must be loaded.")
+    first_token_timeout_s = models.FloatField(default=120.0, help_text="Until the first token; queue and prompt come before it.")
+    idle_timeout_s = models.FloatField(default=60.0, help_text="Between two tokens (the document's requestTimeout).")
+    total_timeout_s = models.FloatField(default=600.0, help_text="For a whole answer.")
+    max_attempts = models.PositiveSmallIntegerField(
+        default=4, validators=[MinValueValidator(1), MaxValueValidator(20)], help_text="Tries of one request, the first included (maxRetries + 1)."
+    )
+    min_residency_s = models.FloatField(default=300.0, help_text="How long an unused model stays before it may be evicted for another (modelUnloadDelay).")
+    keep_models_loaded = models.BooleanField(default=True, help_text="Off: models unused for the residency are unloaded even without need.")
+    monitor = models.BooleanField("health monitor", default=False, help_text="On: every server is probed every health check interval. Off: requests show health.")
+    health_check_interval_s = models.FloatField(default=10.0)
+    load_poll_interval_s = models.FloatField(default=5.0, help_text="Between two looks at a load that outlived its request (pollInterval).")
+    max_load_attempts = models.PositiveSmallIntegerField(default=60, help_text="Such looks before the load counts as failed (maxLoadAttempts).")
+    reconcile_interval_s = models.FloatField(default=30.0, help_text="Between two comparisons of rows and servers.")
+    breaker_failures = models.PositiveSmallIntegerField(default=3, help_text="Failures in a row that take a server out.")
+    breaker_pause_s = models.FloatField(default=5.0, help_text="First pause of a server that is out; doubles up to a minute.")
+    cache_ttl_s = models.FloatField(default=300.0, help_text="How long an exactly equal request gets the stored answer. 0: never.")
+    default_model = models.CharField(max_length=300, blank=True, help_text="For entities that name none.")
+
+    class Meta:
+        verbose_name = "cluster policy"
+        verbose_name_plural = "cluster policy"
+        constraints = [
+            models.CheckConstraint(name="policy_is_one_row", condition=Q(id=1)),
+            models.CheckConstraint(
+                name="policy_times_positive",
+                condition=Q(
+                    connect_timeout_s__gt=0,
+                    probe_timeout_s__gt=0,
+                    load_timeout_s__gt=0,
+                    first_token_timeout_s__gt=0,
+                    idle_timeout_s__gt=0,
+                    total_timeout_s__gt=0,
+                    min_residency_s__gte=0,
+                    health_check_interval_s__gt=0,
+                    load_poll_interval_s__gt=0,
+                    reconcile_interval_s__gt=0,
+                    breaker_pause_s__gt=0,
+                    cache_ttl_s__gte=0,
+                ),
+            ),
+            models.CheckConstraint(
+                name="policy_counts_positive", condition=Q(max_attempts__gt=0, max_load_attempts__gt=0, breaker_failures__gt=0)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return "cluster policy"
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise ValidationError("The cluster policy cannot be deleted; change it instead.")

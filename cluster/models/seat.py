@@ -1,0 +1,26 @@
+"""One generation in flight on a placement. Requests in flight are counted from these rows, never kept in a counter."""
+
+from django.db import models
+from django.db.models import Q
+
+from cluster.models.generation import Generation
+from cluster.models.placement import Placement
+from swwbot_site.lib.leases import Leased
+
+
+class Seat(Leased):
+    """Taken under the planner's lock, given back (deleted) when the generation leaves `running`."""
+
+    generation = models.OneToOneField(Generation, on_delete=models.CASCADE, related_name="seat")
+    placement = models.ForeignKey(Placement, on_delete=models.CASCADE, related_name="seats")
+    taken_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(name="seat_is_leased", condition=Q(lease_owner__isnull=False, lease_until__isnull=False)),
+        ]
+        indexes = [models.Index(name="seat_owner", fields=["lease_owner"])]
+
+    def __str__(self) -> str:
+        return f"seat of generation {self.generation_id} on placement {self.placement_id}"

@@ -1,0 +1,57 @@
+"""The states of a reply and of a claimed message, and the moves between them.
+
+::
+
+    Reply     waiting → ready → posting → posted
+              waiting → dropped, failed ; ready → held, dropped ; held → ready, dropped ; posting → ready, failed, dropped
+    Message   its debt to the feed's own queue: none ; owed → settled, given up
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class ReplyState(StrEnum):
+    WAITING = "waiting"
+    READY = "ready"
+    HELD = "held"
+    POSTING = "posting"
+    POSTED = "posted"
+    DROPPED = "dropped"
+    FAILED = "failed"
+
+
+_R = ReplyState
+
+REPLY: Final[Mapping[ReplyState, frozenset[ReplyState]]] = {
+    _R.WAITING: frozenset({_R.READY, _R.HELD, _R.DROPPED, _R.FAILED}),
+    _R.READY: frozenset({_R.POSTING, _R.HELD, _R.DROPPED}),
+    _R.HELD: frozenset({_R.READY, _R.DROPPED}),
+    _R.POSTING: frozenset({_R.POSTED, _R.DROPPED, _R.FAILED}),
+    _R.FAILED: frozenset({_R.READY}),
+}
+
+ENDED: Final = (_R.POSTED, _R.DROPPED, _R.FAILED)
+"""Replies that will not change by themselves any more (a failed one may be requeued by a person)."""
+
+
+class Mode(StrEnum):
+    """Why an entity answers."""
+
+    DIRECTED = "directed"
+    AMBIENT = "ambient"
+
+
+class Debt(StrEnum):
+    """What we still owe the feed's own queue for a message: to tell it that the message is dealt with."""
+
+    NONE = "none"
+    OWED = "owed"
+    SETTLED = "settled"
+    GIVEN_UP = "given-up"
+
+
+DEBT: Final[Mapping[Debt, frozenset[Debt]]] = {
+    Debt.OWED: frozenset({Debt.SETTLED, Debt.GIVEN_UP}),
+}

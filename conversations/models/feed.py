@@ -1,0 +1,63 @@
+"""A message backend: where the chat is read and answers are posted."""
+
+from django.core.validators import MinValueValidator, URLValidator
+from django.db import models
+from django.db.models import Q
+
+from swwbot_site.lib.leases import Leased
+
+
+class Feed(Leased):
+    """One message backend. Its lease is the right to poll it: one engine at a time."""
+
+    class Generation(models.TextChoices):
+        AUTO = "auto", "find out"
+        KV = "kv", "KV (September)"
+        KV_PATCH = "kv-patch", "KV with PATCH (October)"
+        KV_QUEUE = "kv-queue", "KV with its queue (end of October)"
+        DO = "do", "Durable Object with claim-next (newest)"
+
+    class Priority(models.TextChoices):
+        LOW_FIRST = "low-first", "0 is most urgent"
+        HIGH_FIRST = "high-first", "99 is most urgent"
+
+    name = models.CharField(max_length=100, unique=True)
+    url = models.CharField(
+        max_length=500, unique=True, validators=[URLValidator(schemes=["http", "https"])], help_text="The API's base, for example https://…/api"
+    )
+    generation = models.CharField(max_length=10, choices=Generation, default=Generation.AUTO)
+    priority_direction = models.CharField(max_length=10, choices=Priority, default=Priority.LOW_FIRST, help_text="How its messages count urgency.")
+    enabled = models.BooleanField(default=True)
+    dry_run = models.BooleanField(default=False, help_text="Decide and generate, but never post.")
+    domain = models.CharField(max_length=200, default="saywhatwant.app", help_text="The domain that posts carry.")
+    poll_interval_s = models.FloatField(default=5.0, validators=[MinValueValidator(0.05)])
+    overlap_s = models.FloatField(default=60.0, help_text="How far each poll looks back behind the newest message, for late and lost ones.")
+    post_interval_s = models.FloatField(default=1.0, help_text="Least time between two posts to a KV backend. The newest needs none.")
+    exempt = models.BooleanField(default=True, help_text="Our posts do not count against its limit of 10. Off: after 10 posts we are silent for 61 s.")
+    max_text = models.PositiveIntegerField(default=240, help_text="Longest post in characters.")
+    max_repliers = models.PositiveSmallIntegerField(default=3, help_text="At most so many entities answer one message by chance.")
+
+    detected = models.CharField("detected generation", max_length=10, blank=True, editable=False)
+    cursor = models.BigIntegerField(null=True, blank=True, editable=False, help_text="Newest timestamp seen, ms.")
+    poll_at = models.DateTimeField("next poll", null=True, blank=True, editable=False)
+    polled_at = models.DateTimeField("last poll", null=True, blank=True, editable=False)
+    post_at = models.DateTimeField("next post not before", null=True, blank=True, editable=False)
+    claim_at = models.DateTimeField("queue looked at again", null=True, blank=True, editable=False)
+    failures = models.PositiveIntegerField("failures in a row", default=0, editable=False)
+    error = models.TextField("last error", blank=True, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(name="feed_interval_positive", condition=Q(poll_interval_s__gt=0)),
+            models.CheckConstraint(name="feed_overlap_not_negative", condition=Q(overlap_s__gte=0, post_interval_s__gte=0)),
+            models.CheckConstraint(name="feed_text_length_positive", condition=Q(max_text__gt=0)),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def spoken(self) -> str:
+        """The generation to speak: the configured one, otherwise the detected one, otherwise empty."""
+        return self.detected if self.generation == self.Generation.AUTO else self.generation

@@ -1,0 +1,77 @@
+"""The one HTTP client of a process: the httpx API over aiohttp's connections.
+
+httpx's own pool collapses with hundreds of requests in flight; aiohttp's does not (measure it: `manage.py bench http`).
+Connections that idle are dropped after `KEEPALIVE_S`, before the peers close them: LM Studio and the message backend both
+hang up after 5 s, and a poll every 5 s would always meet a dying socket.
+"""
+
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+KEEPALIVE_S = 4.0
+"""Seconds an idle connection is kept; the peers close theirs at 5."""
+
+CONNECTIONS = 1024
+"""Open connections of one process, over all peers."""
+
+
+class Transport(AiohttpTransport):
+    """aiohttp's connections, with its failures told in httpx's words.
+
+    A connection that dies becomes `httpx.ReadError` (the library calls it a connect time-out), so that callers can tell "never
+    arrived" (`ConnectError`, `ConnectTimeout`) from "cut in the middle" (`ReadError`).
+    """
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            response = await super().handle_async_request(request)
+        except httpx.TransportError as exc:
+            raise _renamed(exc) from exc.__cause__
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _Stream(response.stream)
+        return response
+
+
+class _Stream(httpx.AsyncByteStream):
+    """A response body whose failures are renamed like the request's."""
+
+    def __init__(self, inner: httpx.AsyncByteStream) -> None:
+        self._inner = inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._inner:
+                yield chunk
+        except httpx.TransportError as exc:
+            raise _renamed(exc) from exc.__cause__
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def _renamed(exc: httpx.TransportError) -> httpx.TransportError:
+    cause = exc.__cause__
+    text = str(exc) or type(cause).__name__
+    kinds: tuple[tuple[type[BaseException], Callable[[str], httpx.TransportError]], ...] = (
+        (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
+        (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
+        (aiohttp.ClientConnectorError, httpx.ConnectError),
+        (aiohttp.ClientConnectionError, httpx.ReadError),
+    )
+    for kind, name in kinds:
+        if isinstance(cause, kind):
+            return name(text)
+    return exc
+
+
+def client() -> httpx.AsyncClient:
+    """A new client for this process and event loop. Make it after a fork, close it with the loop. Never follows redirects."""
+
+    def session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    return httpx.AsyncClient(transport=Transport(client=session), trust_env=False, follow_redirects=False)

@@ -1,0 +1,67 @@
+"""Claims with an end: who works on a row, until when, and how others learn that he died.
+
+An owner is a number that an engine draws at its start. While it lives it holds a Postgres advisory lock of that number on a
+connection of its own, so the database itself knows at once when the process is gone. A lease can be taken over when it has run
+out, or when its owner is gone and did not renew it within `GRACE`.
+"""
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import connection, models
+from django.db.models import Q
+
+LEASE: Final = timedelta(seconds=30)
+"""How far ahead a lease reaches when it is taken or renewed."""
+
+BEAT: Final = timedelta(seconds=5)
+"""How often an engine renews what it holds."""
+
+GRACE: Final = timedelta(seconds=4)
+"""How long an owner whose lock is gone may still come back (a restart of the database drops every lock)."""
+
+SPACE: Final = 0x5357
+"""The advisory locks of this project; the second number of each is the owner."""
+
+
+class Leased(models.Model):
+    """A row that one engine at a time may work on."""
+
+    lease_owner = models.IntegerField(null=True, blank=True, editable=False)
+    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+def draw() -> int:
+    """A new owner number, 1 … 2³¹-1."""
+    return secrets.randbelow(2**31 - 1) + 1
+
+
+def living() -> set[int]:
+    """The owners whose processes hold their lock at this moment."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objsubid = 2 AND granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            [SPACE],
+        )
+        return {int(row[0]) for row in cursor.fetchall()}
+
+
+def abandoned(now: datetime, alive: Iterable[int]) -> Q:
+    """The filter of leased rows that may be taken over: run out, or the owner gone for longer than GRACE."""
+    gone = ~Q(lease_owner__in=list(alive)) & Q(lease_until__lt=now + LEASE - GRACE)
+    return Q(lease_owner__isnull=False) & (Q(lease_until__lt=now) | gone)
+
+
+def taken(owner: int, now: datetime) -> dict[str, object]:
+    """The column values of a lease that `owner` takes or renews now."""
+    return {"lease_owner": owner, "lease_until": now + LEASE}
+
+
+FREE: Final[dict[str, None]] = {"lease_owner": None, "lease_until": None}
+"""The column values of a row that nobody holds."""

@@ -1,0 +1,26 @@
+"""Alarm clocks between processes: `NOTIFY` without payload, sent when the transaction commits.
+
+Losing one loses nothing: every loop also looks by itself. What is worth doing stands in the rows.
+"""
+
+from enum import StrEnum
+
+from django.db import connection
+
+
+class Channel(StrEnum):
+    """Who is woken."""
+
+    LISTEN = "sww_listen"
+    SERVE = "sww_serve"
+    DELIVER = "sww_deliver"
+    SETTINGS = "sww_settings"
+    EVENTS = "sww_events"
+    STOP = "sww_stop"
+
+
+def wake(*channels: Channel) -> None:
+    """Wake everybody who listens on `channels`, once the running transaction commits (at once outside one)."""
+    with connection.cursor() as cursor:
+        for channel in channels:
+            cursor.execute(f"NOTIFY {channel.value}")
