@@ -3,12 +3,14 @@
 What an operator changes while the system runs is not here but in rows: the cluster policy, servers, feeds, entities.
 """
 
+import os
 import socket
+import sys
 from pathlib import Path
 
-from environs import Env
+from environs import Env, validate
 
-from swwbot_site import postgres
+from swwbot_site import environment, logs, theme
 
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -16,29 +18,44 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env.str("VAR_DIR", "") or BASE_DIR / "var").resolve()
 VERSION = "1.1.0"
 DEBUG = env.bool("DEBUG", False)
-SECRET_KEY = env.str("SECRET_KEY", "") or postgres.secret(VAR_DIR)
+SECRET_KEY = environment.confidential(os.environ, "SECRET_KEY") or environment.signing_key(VAR_DIR)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
+
+# Served through a proxy that speaks TLS: cookies travel encrypted only, plain requests are sent there.
+HTTPS = env.bool("HTTPS", False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 0)
+
+LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(logs.LEVELS))
+LOG_FORMAT = env.str("LOG_FORMAT", "console", validate=validate.OneOf(logs.FORMATS))
+LOGGING = logs.configure(LOG_LEVEL, LOG_FORMAT)
 
 # --- what the bot does -------------------------------------------------------------------------------------------
 CONFIG = env.str("CONFIG", "")
 LM_STUDIO_URL = env.str("LM_STUDIO_URL", "")
+FEED_URL = env.str("FEED_URL", "")
+FEED_GENERATION = env.str("FEED_GENERATION", "") or "auto"
 POLLING_INTERVAL = env.int("POLLING_INTERVAL", None)
 DRY_RUN = env.bool("DRY_RUN", False)
 ENABLE_RESPONSE_CACHE = env.bool("ENABLE_RESPONSE_CACHE", True)
 ENABLE_HEALTH_MONITOR = env.bool("ENABLE_HEALTH_MONITOR", False)
 ENABLE_MULTI_INSTANCE = env.bool("ENABLE_MULTI_INSTANCE", True)
 ENABLE_METRICS = env.bool("ENABLE_METRICS", True)
-PLUGINS = env.list("PLUGINS", [])
+PLUGINS: list[str] = env.list("PLUGINS", [])
+ENGINE_PLUGINS = ["cluster.plugin", "conversations.plugin", "swwbot_site.config.watch"]
 ENGINE_IN_FLIGHT = env.int("ENGINE_IN_FLIGHT", 256)
 SHIFT_SECONDS = env.int("SHIFT_SECONDS", 300)
+WORKERS = env.int("WORKERS", 2)
 
 # --- Django ------------------------------------------------------------------------------------------------------
+# The workers answer no requests: without the admin's theme and pages a worker needs 3 MB less.
+LEAN = sys.argv[1:2] == ["qcluster"]
+PAGES = ["unfold", "unfold.contrib.filters", "unfold.contrib.simple_history", "django.contrib.admin"]
 INSTALLED_APPS = [
-    "unfold",
-    "unfold.contrib.filters",
-    "unfold.contrib.simple_history",
-    "django.contrib.admin",
+    *(["django.contrib.admin.apps.SimpleAdminConfig"] if LEAN else PAGES),
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -81,7 +98,9 @@ TEMPLATES = [
         },
     },
 ]
-DATABASES = {"default": postgres.database(env.str("DATABASE_URL", ""), VAR_DIR)}
+database_url = environment.confidential(os.environ, "DATABASE_URL")  # no setting: it may hold a password
+EMBEDDED = not database_url
+DATABASES = {"default": environment.database(database_url, VAR_DIR)}
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
     # Seen by every process of this machine: a django-q cluster writes there whether it is stopping, its workers read it.
@@ -96,11 +115,14 @@ AUTH_PASSWORD_VALIDATORS = [
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False
+FORMAT_MODULE_PATH = "swwbot_site.formats"
 USE_TZ = True
 STATIC_URL = "static/"
-STATIC_ROOT = VAR_DIR / "static"
+# The web server reads the files where the packages have them; there is nothing to collect before a start.
+WHITENOISE_USE_FINDERS = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGIN_URL = "admin:login"
+UNFOLD = theme.UNFOLD
 
 # --- the worker --------------------------------------------------------------------------------------------------
 # A queue per machine, so that each machine's watchdog keeps an engine running there. A task is only an alarm clock: it is
@@ -110,7 +132,7 @@ Q_CLUSTER = {
     "cluster_name": env.str("QUEUE", "") or f"swwbot-{socket.gethostname()}",
     "orm": "default",
     "cache": "machine",
-    "workers": env.int("WORKERS", 2),
+    "workers": WORKERS,
     "recycle": 1,
     "timeout": SHIFT_SECONDS + 120,
     "retry": SHIFT_SECONDS + 180,
@@ -121,4 +143,5 @@ Q_CLUSTER = {
     "poll": 0.5,
     "guard_cycle": 0.5,
     "label": "Background tasks",
+    "log_level": "WARNING",
 }

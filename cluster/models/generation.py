@@ -28,6 +28,9 @@ class Generation(Leased):
     queued_at = models.DateTimeField()
     not_before = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    avoid = models.ForeignKey(
+        Server, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", help_text="Failed there last: another server first."
+    )
     tried = models.JSONField(default=list, blank=True, help_text="Every attempt: server, when, what went wrong.")
     decision = models.JSONField(default=dict, blank=True, help_text="Why it ran where it ran.")
     server = models.ForeignKey(Server, on_delete=models.SET_NULL, null=True, blank=True, related_name="generations")
@@ -54,10 +57,12 @@ class Generation(Leased):
             models.CheckConstraint(name="generation_state_known", condition=Q(state__in=[s.value for s in GenerationState])),
             models.CheckConstraint(
                 name="generation_running_is_leased",
-                condition=(Q(state="running") & Q(lease_until__isnull=False, lease_owner__isnull=False)) | (~Q(state="running") & Q(lease_until__isnull=True)),
+                condition=(Q(state="running") & Q(lease_until__isnull=False, lease_owner__isnull=False))
+                | (~Q(state="running") & Q(lease_until__isnull=True)),
             ),
             models.CheckConstraint(
-                name="generation_ended_has_time", condition=Q(state__in=["queued", "running"], ended_at__isnull=True) | ~Q(state__in=["queued", "running"])
+                name="generation_ended_has_time",
+                condition=Q(state__in=["queued", "running"], ended_at__isnull=True) | ~Q(state__in=["queued", "running"]),
             ),
         ]
         indexes = [

@@ -17,7 +17,9 @@ class LanguageModel(models.Model):
     key = models.CharField(max_length=300, unique=True, help_text="Canonical name, lower case, for example google/gemma-3-27b.")
     aliases = models.JSONField(default=list, blank=True, help_text="Other names that mean this model.")
     size_gb = models.FloatField("memory needed, GB", validators=[MinValueValidator(0.01)], help_text="Weights, context cache and engine.")
-    size_source = models.CharField(max_length=12, choices=SizeSource, default=SizeSource.GUESS, help_text="A size set by hand is never learned over.")
+    size_source = models.CharField(
+        max_length=12, choices=SizeSource, default=SizeSource.GUESS, help_text="A size set by hand is never learned over."
+    )
     context_length = models.PositiveIntegerField(
         null=True, blank=True, help_text="Context to load it with, in tokens. Empty: the server's default. Context costs memory."
     )

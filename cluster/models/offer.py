@@ -23,7 +23,7 @@ class Offer(models.Model):
     answer_seconds = models.FloatField(null=True, blank=True, help_text="Learned: a whole answer.")
     cooldown_until = models.DateTimeField(null=True, blank=True, help_text="No load is tried here before.")
     cooldown_reason = models.TextField(blank=True)
-    listed_at = models.DateTimeField()
+    listed_at = models.DateTimeField(help_text="Since when the list says so.")
 
     class Meta:
         ordering = ["server", "model"]

@@ -27,14 +27,28 @@ class ClusterPolicy(models.Model):
     idle_timeout_s = models.FloatField(default=60.0, help_text="Between two tokens (the document's requestTimeout).")
     total_timeout_s = models.FloatField(default=600.0, help_text="For a whole answer.")
     max_attempts = models.PositiveSmallIntegerField(
-        default=4, validators=[MinValueValidator(1), MaxValueValidator(20)], help_text="Tries of one request, the first included (maxRetries + 1)."
+        default=4,
+        validators=[MinValueValidator(1), MaxValueValidator(20)],
+        help_text="Tries of one request, the first included (maxRetries + 1).",
     )
-    min_residency_s = models.FloatField(default=300.0, help_text="How long an unused model stays before it may be evicted for another (modelUnloadDelay).")
-    keep_models_loaded = models.BooleanField(default=True, help_text="Off: models unused for the residency are unloaded even without need.")
-    monitor = models.BooleanField("health monitor", default=False, help_text="On: every server is probed every health check interval. Off: requests show health.")
+    min_residency_s = models.FloatField(
+        default=20.0, help_text="How long a model stays after its load before it may be evicted for another."
+    )
+    unload_delay_s = models.FloatField(
+        default=300.0,
+        help_text="A model unused for so long is evicted before all others, and unloaded if models are not kept (modelUnloadDelay).",
+    )
+    keep_models_loaded = models.BooleanField(
+        default=True, help_text="Off: models unused for the unload delay are unloaded even without need."
+    )
+    monitor = models.BooleanField(
+        "health monitor", default=False, help_text="On: every server is probed every health check interval. Off: requests show health."
+    )
     health_check_interval_s = models.FloatField(default=10.0)
     load_poll_interval_s = models.FloatField(default=5.0, help_text="Between two looks at a load that outlived its request (pollInterval).")
-    max_load_attempts = models.PositiveSmallIntegerField(default=60, help_text="Such looks before the load counts as failed (maxLoadAttempts).")
+    max_load_attempts = models.PositiveSmallIntegerField(
+        default=60, help_text="Such looks before the load counts as failed (maxLoadAttempts)."
+    )
     reconcile_interval_s = models.FloatField(default=30.0, help_text="Between two comparisons of rows and servers.")
     breaker_failures = models.PositiveSmallIntegerField(default=3, help_text="Failures in a row that take a server out.")
     breaker_pause_s = models.FloatField(default=5.0, help_text="First pause of a server that is out; doubles up to a minute.")
@@ -56,6 +70,7 @@ class ClusterPolicy(models.Model):
                     idle_timeout_s__gt=0,
                     total_timeout_s__gt=0,
                     min_residency_s__gte=0,
+                    unload_delay_s__gte=0,
                     health_check_interval_s__gt=0,
                     load_poll_interval_s__gt=0,
                     reconcile_interval_s__gt=0,
@@ -70,6 +85,11 @@ class ClusterPolicy(models.Model):
 
     def __str__(self) -> str:
         return "cluster policy"
+
+    @classmethod
+    def current(cls) -> "ClusterPolicy":
+        """The one row; made with the defaults at the first look."""
+        return cls.objects.get_or_create(id=1)[0]
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise ValidationError("The cluster policy cannot be deleted; change it instead.")

@@ -38,9 +38,13 @@ class Server(models.Model):
     )
     formats = models.JSONField(default=list, blank=True, help_text='Formats it can run, for example ["MLX", "GGUF"]. Empty: any.')
     preferred_models = models.JSONField(default=list, blank=True, help_text='Models it should get first. "*" is any model.')
-    max_models = models.PositiveSmallIntegerField(null=True, blank=True, help_text="How many models at once, besides the memory. Empty: no limit.")
+    max_models = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="How many models at once, besides the memory. Empty: no limit."
+    )
     region = models.CharField(max_length=50, blank=True)
-    weight = models.FloatField(default=1.0, validators=[MinValueValidator(0.01)], help_text="How much of the work it should get, against 1.")
+    weight = models.FloatField(
+        default=1.0, validators=[MinValueValidator(0.01)], help_text="How much of the work it should get, against 1."
+    )
     enabled = models.BooleanField(default=True)
     draining = models.BooleanField(default=False, help_text="It finishes what it has and gets nothing new.")
 

@@ -11,7 +11,8 @@
     ├── Malformed          an answer of no known shape
     ├── Rejected           400, or refused here before sending: the message itself is wrong
     ├── Conflict           somebody else claimed it first
-    ├── NotFound           404 or a redirect: no such message, or no backend at this address
+    ├── NotFound           404: the backend has no such message
+    ├── Misaddressed       404, 405 or a redirect: no backend at this address
     ├── Forbidden          401 or 403: an access rule in front of the backend
     ├── CapabilityMissing  this generation cannot do that
     └── Unrecognised       detection met a backend it does not know
@@ -52,7 +53,7 @@ class Ambiguous(FeedError):
 
 
 class RateLimited(FeedError):
-    """Too many posts of this address. Any post within `retry_after_s` seconds may renew the ban."""
+    """Too many posts from this address. The backends count from the last post they accepted, so be silent for all of `retry_after_s`."""
 
     code = "feed.rate_limited"
 
@@ -85,6 +86,10 @@ class Conflict(FeedError):
 class NotFound(FeedError):
     code = "feed.not_found"
     retry = Retry.NEVER
+
+
+class Misaddressed(FeedError):
+    code = "feed.misaddressed"
     fault = Fault.OPERATOR
 
 

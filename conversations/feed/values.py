@@ -77,7 +77,7 @@ class Endpoint:
 
     `url` is the API's base, such as `https://host/api`; a trailing slash or `/comments` is ignored.
     `priority_direction` says which number its people mean by "most urgent": `low-first` (0) or `high-first` (99). Inside, 0 is
-    always first, so `high-first` turns the number round (99 − n) in what is read and in what is posted. The order in which a
+    always first, so `high-first` turns the number round (99 - n) in what is read and in what is posted. The order in which a
     queue hands out its messages is the backend's own and cannot be asked to change.
     `text_limit` is in UTF-16 units, at most 1000. `origin` is sent as the `Origin` header of posts when it is set: the September
     backend counts no rate limit for its bot's own host.
@@ -112,6 +112,12 @@ def base(url: str) -> str:
         raise ValueError(f"{url!r} is no address of a message backend; give its base, such as https://host/api")
     path = parts.path.rstrip("/").removesuffix("/comments").rstrip("/")
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def place(url: str) -> str:
+    """`url` without a user and password, for messages."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,17 @@
 """A message backend: where the chat is read and answers are posted."""
 
+import secrets
+
 from django.core.validators import MinValueValidator, URLValidator
 from django.db import models
 from django.db.models import Q
 
 from swwbot_site.lib.leases import Leased
+
+
+def worker_name() -> str:
+    """A name for the feed's queue that no other installation has."""
+    return f"swwbot-{secrets.token_hex(6)}"
 
 
 class Feed(Leased):
@@ -23,26 +30,44 @@ class Feed(Leased):
 
     name = models.CharField(max_length=100, unique=True)
     url = models.CharField(
-        max_length=500, unique=True, validators=[URLValidator(schemes=["http", "https"])], help_text="The API's base, for example https://…/api"
+        max_length=500,
+        unique=True,
+        validators=[URLValidator(schemes=["http", "https"])],
+        help_text="The API's base, for example https://…/api",
     )
     generation = models.CharField(max_length=10, choices=Generation, default=Generation.AUTO)
-    priority_direction = models.CharField(max_length=10, choices=Priority, default=Priority.LOW_FIRST, help_text="How its messages count urgency.")
+    priority_direction = models.CharField(
+        max_length=10, choices=Priority, default=Priority.LOW_FIRST, help_text="How its messages count urgency."
+    )
     enabled = models.BooleanField(default=True)
     dry_run = models.BooleanField(default=False, help_text="Decide and generate, but never post.")
     domain = models.CharField(max_length=200, default="saywhatwant.app", help_text="The domain that posts carry.")
     poll_interval_s = models.FloatField(default=5.0, validators=[MinValueValidator(0.05)])
     overlap_s = models.FloatField(default=60.0, help_text="How far each poll looks back behind the newest message, for late and lost ones.")
     post_interval_s = models.FloatField(default=1.0, help_text="Least time between two posts to a KV backend. The newest needs none.")
-    exempt = models.BooleanField(default=True, help_text="Our posts do not count against its limit of 10. Off: after 10 posts we are silent for 61 s.")
+    origin = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="Sent as Origin with posts: the September backend exempts https://ai.saywhatwant.app from its limit.",
+    )
+    exempt = models.BooleanField(
+        default=True, help_text="Our posts do not count against its limit of 10. Off: after 10 posts we are silent for 61 s."
+    )
     max_text = models.PositiveIntegerField(default=240, help_text="Longest post in characters.")
+    max_bot_run = models.PositiveIntegerField(
+        default=6, help_text="After so many bot messages without a human one, bots are not answered any more."
+    )
     max_repliers = models.PositiveSmallIntegerField(default=3, help_text="At most so many entities answer one message by chance.")
 
+    worker = models.CharField(
+        max_length=40, default=worker_name, editable=False, help_text="Our name in the feed's own queue; the same for all our engines."
+    )
     detected = models.CharField("detected generation", max_length=10, blank=True, editable=False)
     cursor = models.BigIntegerField(null=True, blank=True, editable=False, help_text="Newest timestamp seen, ms.")
     poll_at = models.DateTimeField("next poll", null=True, blank=True, editable=False)
     polled_at = models.DateTimeField("last poll", null=True, blank=True, editable=False)
     post_at = models.DateTimeField("next post not before", null=True, blank=True, editable=False)
-    claim_at = models.DateTimeField("queue looked at again", null=True, blank=True, editable=False)
+    claim_at = models.DateTimeField("next look at its queue", null=True, blank=True, editable=False)
     failures = models.PositiveIntegerField("failures in a row", default=0, editable=False)
     error = models.TextField("last error", blank=True, editable=False)
 

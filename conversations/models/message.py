@@ -14,6 +14,7 @@ class Message(models.Model):
 
     feed = models.ForeignKey(Feed, on_delete=models.CASCADE, related_name="messages")
     remote_id = models.CharField(max_length=200)
+    raw_id = models.JSONField(help_text="The id as the feed wrote it, number or text: its queue compares strictly.")
     timestamp = models.BigIntegerField(help_text="The feed's time, ms since 1970.")
     kind = models.CharField(max_length=6, choices=[("human", "human"), ("AI", "AI")])
     username = models.CharField(max_length=200, blank=True)

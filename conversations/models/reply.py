@@ -18,6 +18,8 @@ class Reply(Leased):
     mode = models.CharField(max_length=10, choices=[(m.value, m.value) for m in Mode])
     verdict = models.JSONField(default=dict, help_text="Rules that fired, probability, dice, limits left.")
     decided_at = models.DateTimeField()
+    deadline = models.DateTimeField(help_text="An answer that would come later is worth nothing.")
+    prepared = models.JSONField(null=True, blank=True, help_text="The request, frozen at the decision, while the limits refuse it.")
     permit = models.OneToOneField("entities.Permit", on_delete=models.SET_NULL, null=True, blank=True, related_name="reply")
     permit_at = models.DateTimeField(null=True, blank=True, help_text="While the limits refuse: when to ask again.")
     generation = models.OneToOneField("cluster.Generation", on_delete=models.SET_NULL, null=True, blank=True, related_name="reply")

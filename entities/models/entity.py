@@ -27,7 +27,9 @@ class Entity(models.Model):
     username = models.CharField(max_length=16, help_text="The name it posts under, at most 16 characters; several entities may share one.")
     color = models.CharField(max_length=40, help_text="rgb(128, 0, 255) or 128000255, with or without the newest suffix.")
     model = models.CharField(max_length=300, blank=True, help_text="Which model speaks for it. Empty: the cluster's default model.")
-    preferred_server = models.CharField(max_length=100, blank=True, help_text="Name or address of the only server that may answer. Empty: any.")
+    preferred_server = models.CharField(
+        max_length=100, blank=True, help_text="Name or address of the only server that may answer. Empty: any."
+    )
     enabled = models.BooleanField(default=True)
     disabled_reason = models.TextField(blank=True)
     aliases = models.JSONField(default=list, blank=True, help_text="Other names it answers to.")
@@ -60,10 +62,14 @@ class Entity(models.Model):
     weight = models.FloatField(default=1.0, help_text="Against 1, when one of several is chosen.")
     priority = models.PositiveSmallIntegerField(default=50, help_text="0 is first, 99 last.")
     responds_to_humans = models.BooleanField(default=True)
-    responds_to_all_ai = models.BooleanField(default=False, help_text="Answers other bots too. Own personas never answer each other by accident.")
+    responds_to_all_ai = models.BooleanField(
+        default=False, help_text="Answers other bots too. Own personas never answer each other by accident."
+    )
     responds_to_these_ai = models.JSONField(default=list, blank=True, help_text="Ids of the entities it answers, if not all.")
     max_age_s = models.PositiveIntegerField(default=300, help_text="A message older than this is not answered.")
-    when_limited = models.CharField(max_length=4, choices=WhenLimited, default=WhenLimited.WAIT, help_text="A message meant for it while its limits refuse.")
+    when_limited = models.CharField(
+        max_length=4, choices=WhenLimited, default=WhenLimited.WAIT, help_text="A message meant for it while its limits refuse."
+    )
     hold = models.BooleanField("hold for approval", default=False, help_text="Its answers wait for a person before they are posted.")
 
     style = models.CharField(max_length=200, blank=True)

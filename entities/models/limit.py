@@ -16,7 +16,9 @@ class RateLimit(models.Model):
         HOUR = "hour", "posts in any hour"
         DAY = "day", "posts in any day"
 
-    entity = models.ForeignKey(Entity, on_delete=models.CASCADE, null=True, blank=True, related_name="limits", help_text="Empty: all together.")
+    entity = models.ForeignKey(
+        Entity, on_delete=models.CASCADE, null=True, blank=True, related_name="limits", help_text="Empty: all together."
+    )
     kind = models.CharField(max_length=8, choices=Kind)
     amount = models.PositiveIntegerField(validators=[MinValueValidator(1)])
 

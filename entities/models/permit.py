@@ -11,6 +11,7 @@ class Permit(models.Model):
     """Reserved before generating, spent when posted, refunded when dropped. A reserved one counts as if it were posted now."""
 
     MOVES = PERMIT
+
     entity = models.ForeignKey(Entity, on_delete=models.CASCADE, related_name="permits")
     state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in PermitState], default=PermitState.RESERVED)
     reserved_at = models.DateTimeField()
@@ -21,7 +22,8 @@ class Permit(models.Model):
         constraints = [
             models.CheckConstraint(name="permit_state_known", condition=Q(state__in=[s.value for s in PermitState])),
             models.CheckConstraint(
-                name="permit_settled_has_time", condition=Q(state="reserved", settled_at__isnull=True) | (~Q(state="reserved") & Q(settled_at__isnull=False))
+                name="permit_settled_has_time",
+                condition=Q(state="reserved", settled_at__isnull=True) | (~Q(state="reserved") & Q(settled_at__isnull=False)),
             ),
         ]
         indexes = [

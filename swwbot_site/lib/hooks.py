@@ -5,6 +5,7 @@ registered by an app of the project when it is ready.
 """
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pluggy
@@ -36,3 +37,11 @@ manager.add_hookspecs(Specs)
 def step(name: str) -> None:
     """Tell the plugins that a step is reached; for tracing, and for tests that stop the world there."""
     manager.hook.on_step(step=name)
+
+
+def load(names: Sequence[str]) -> None:
+    """Register the plugin modules of these dotted names, each once. Raises ImportError for one that is not there."""
+    for name in names:
+        module = import_module(name)
+        if not manager.is_registered(module):
+            manager.register(module, name=name)

@@ -30,6 +30,8 @@ class Transport(AiohttpTransport):
             response = await super().handle_async_request(request)
         except httpx.TransportError as exc:
             raise _renamed(exc) from exc.__cause__
+        except aiohttp.ClientError as exc:  # what is no HTTP at all has no name in the library's table
+            raise httpx.RemoteProtocolError(str(exc) or type(exc).__name__) from exc
         assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = _Stream(response.stream)
         return response
@@ -47,6 +49,8 @@ class _Stream(httpx.AsyncByteStream):
                 yield chunk
         except httpx.TransportError as exc:
             raise _renamed(exc) from exc.__cause__
+        except aiohttp.ClientError as exc:
+            raise httpx.RemoteProtocolError(str(exc)) from exc
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 import httpx
@@ -18,6 +19,12 @@ class Rows(Protocol):
     async def __call__(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T: ...
 
 
+class Spawn(Protocol):
+    """Starts a coroutine beside the loops."""
+
+    def __call__(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]: ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Context:
     """One engine, as its loops see it."""
@@ -26,16 +33,13 @@ class Context:
     rows: Rows
     http: httpx.AsyncClient
     stopping: asyncio.Event
-    tasks: "asyncio.TaskGroup"
-    bells: dict[Channel, asyncio.Event] = field(default_factory=dict)
+    spawn: Spawn
+    """Run work beside the loops; what it raises is logged, and the engine waits for it before it ends."""
+    bells: dict[Channel, asyncio.Event] = field(default_factory=lambda: {channel: asyncio.Event() for channel in Channel})
 
     def ring(self, channel: Channel) -> None:
         """Wake the loop of this engine that waits on `channel`."""
         self.bells[channel].set()
-
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run `work` beside the loops; the engine waits for it before it ends."""
-        return self.tasks.create_task(work, name=name)
 
 
 class Turn(Protocol):
@@ -52,4 +56,8 @@ class Loop:
     channel: Channel
     turn: Turn
     finish: Callable[[Context], Awaitable[None]] | None = None
-    """Called once at the end, after the last turn: give back what is not begun."""
+    """Called once at the end, after the last turn: finish or give back what is held. It has about 7 s."""
+    renew: Callable[[int, datetime], None] | None = None
+    """Rows: renew every lease of an owner."""
+    reap: Callable[[datetime, set[int]], int] | None = None
+    """Rows: take back what dead owners held, given the living ones; returns how much."""

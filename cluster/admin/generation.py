@@ -1,0 +1,85 @@
+"""The queue: one row for each request to a model."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+
+from cluster.models import Generation, Seat
+from swwbot_site.lib import clock
+from swwbot_site.lib.adminkit import STATES, Record, column, pretty
+from swwbot_site.lib.words import span
+
+
+@admin.register(Generation)
+class GenerationAdmin(Record):
+    """Read-only: engines write it, `manage.py trace` tells its story."""
+
+    list_display = (
+        "id",
+        "badge",
+        "model",
+        "priority",
+        "caller",
+        "server",
+        "waited",
+        "took",
+        "tokens",
+        "attempts",
+        "error_code",
+        "queued_at",
+    )
+    list_filter = ("state", ("model", AutocompleteSelectFilter), ("server", AutocompleteSelectFilter), "cached")
+    search_fields = ("=id", "caller", "error_code")
+    search_help_text = "number, caller or error code"
+    ordering = ("-id",)
+    fieldsets = (
+        (None, {"fields": (("state", "priority", "attempts"), ("model", "pin", "deadline"), ("caller", "cached"))}),
+        ("Answer", {"fields": ("text", "reasoning", ("finish_reason", "prompt_tokens", "completion_tokens"), ("error_code", "error"))}),
+        ("Where and why", {"fields": (("server", "placement", "avoid"), "decided", "attempts_made")}),
+        ("When", {"fields": (("queued_at", "not_before", "seated_at"), ("asked_at", "first_token_at", "ended_at"))}),
+        ("Request", {"fields": ("asked",), "classes": ("collapse",)}),
+    )
+    readonly_fields = ("decided", "attempts_made", "asked")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("model", "server", "placement", "placement__model", "placement__server", "pin")
+
+    @column("state", ordering="state", label=STATES)
+    def badge(self, row: Generation) -> str:
+        return row.state
+
+    @column("waited")
+    def waited(self, row: Generation) -> str:
+        return span((row.asked_at or row.ended_at or clock.now()) - row.queued_at)
+
+    @column("took")
+    def took(self, row: Generation) -> str:
+        return span(row.ended_at - row.asked_at if row.ended_at and row.asked_at else None)
+
+    @column("tokens")
+    def tokens(self, row: Generation) -> str:
+        return "–" if row.completion_tokens is None else f"{row.prompt_tokens or 0} + {row.completion_tokens}"
+
+    @column("decision")
+    def decided(self, row: Generation) -> SafeString:
+        return pretty(row.decision)
+
+    @column("attempts made")
+    def attempts_made(self, row: Generation) -> SafeString:
+        return pretty(row.tried)
+
+    @column("request")
+    def asked(self, row: Generation) -> SafeString:
+        return pretty(row.request)
+
+
+@admin.register(Seat)
+class SeatAdmin(Record):
+    """The answers in flight."""
+
+    list_display = ("generation", "placement", "taken_at", "lease_owner", "lease_until")
+    list_filter = (("placement__server", AutocompleteSelectFilter),)
+    list_select_related = ("generation", "placement", "placement__model", "placement__server")

@@ -1,0 +1,42 @@
+"""The one row of cluster settings."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+from cluster.models import ClusterPolicy
+from swwbot_site.lib.adminkit import Waking
+
+
+@admin.register(ClusterPolicy)
+class PolicyAdmin(Waking):
+    """Changes take effect in running engines at their next plan."""
+
+    fieldsets = (
+        ("Choosing", {"fields": (("strategy", "default_model"), "cache_ttl_s")}),
+        ("Memory", {"fields": (("min_residency_s", "unload_delay_s"), "keep_models_loaded")}),
+        (
+            "Patience, seconds",
+            {
+                "fields": (
+                    ("connect_timeout_s", "probe_timeout_s"),
+                    ("first_token_timeout_s", "idle_timeout_s", "total_timeout_s"),
+                    ("load_timeout_s", "load_poll_interval_s", "max_load_attempts"),
+                )
+            },
+        ),
+        ("Failures", {"fields": (("max_attempts", "breaker_failures", "breaker_pause_s"),)}),
+        ("Looking after servers", {"fields": ("monitor", ("health_check_interval_s", "reconcile_interval_s"))}),
+    )
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """There is one row: go to it."""
+        return HttpResponseRedirect(reverse("admin:cluster_clusterpolicy_change", args=[ClusterPolicy.current().pk]))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

@@ -1,0 +1,46 @@
+"""Step 8: ask a server for one answer, and tell what came of it. Network only; no row is touched here."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from cluster.health import fault
+from cluster.lmstudio.client import Client
+from cluster.lmstudio.errors import PeerError
+from cluster.lmstudio.values import ChatRequest
+from cluster.logic.order import Outcome, Ticket
+from cluster.logic.request import Failure
+from swwbot_site.lib import clock
+from swwbot_site.lib.hooks import step
+
+
+def chat_request(ticket: Ticket) -> ChatRequest:
+    """The request as the client takes it; the instance is named, so that the right copy of the model answers."""
+    body: dict[str, Any] = ticket.request
+    return ChatRequest(
+        model=ticket.instance_id or ticket.names[0],
+        names=ticket.names,
+        messages=tuple(body["messages"]),
+        sampling=body["sampling"],
+        max_tokens=body["max_tokens"],
+        stop=tuple(body["stop"]),
+    )
+
+
+async def ask(client: Client, ticket: Ticket) -> Outcome:
+    """Ask once. Every failure of the peer comes back as an outcome; only a cancelled task raises."""
+    asked = clock.now()
+    began = time.monotonic()
+    step("ask.before")
+    try:
+        answer = await client.chat(ticket.endpoint, chat_request(ticket), ticket.timeouts)
+    except PeerError as error:
+        ended = clock.now()
+        failure = Failure(
+            server_id=ticket.server_id, server=ticket.server, code=error.code, text=str(error), retry=error.retry.value, at=ended
+        )
+        return Outcome(ticket=ticket, asked_at=asked, ended_at=ended, failure=failure, fault=fault(error), gone=error.gone)
+    ended = asked + timedelta(seconds=time.monotonic() - began)
+    first = asked + timedelta(seconds=answer.first_token_s) if answer.first_token_s is not None else None
+    step("ask.after")
+    return Outcome(ticket=ticket, asked_at=asked, ended_at=ended, first_token_at=first, answer=answer)

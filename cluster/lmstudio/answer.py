@@ -1,0 +1,102 @@
+"""Putting an answer together from the pieces of a stream, and judging whether it is whole (sections 1 and 6)."""
+
+from dataclasses import dataclass, field
+
+from cluster.lmstudio.classification import classify, complaint, of_object
+from cluster.lmstudio.errors import Malformed, ModelUnloaded, PeerError, Truncated, WrongModel
+from cluster.lmstudio.names import known
+from cluster.lmstudio.values import ChatOutcome, Delta
+from cluster.lmstudio.wire import Json, mapping, number, objects, parsed, text, whole
+
+
+@dataclass(slots=True)
+class Answer:
+    """Takes a stream's JSON values in order. `wanted` are the names that may answer."""
+
+    wanted: tuple[str, ...]
+    model: str = ""
+    finish_reason: str = ""
+    started: bool = False
+    _texts: list[str] = field(default_factory=list)
+    _reasons: list[str] = field(default_factory=list)
+    _usage: Json = field(default_factory=dict)
+    _speed: float | None = None
+    _stop: str = ""
+
+    def take(self, value: object) -> Delta | None:
+        """The piece of text in one value, None if it has none. Raises the error it reports; WrongModel before any piece."""
+        piece = mapping(value)
+        if complaint(value):
+            raise self._marked(of_object(value))
+        self._check(text(piece.get("model")))
+        if usage := mapping(piece.get("usage")):
+            self._usage = usage
+        stats = mapping(piece.get("stats"))
+        self._stop = text(stats.get("stop_reason")) or self._stop
+        self._speed = (
+            number(stats.get("tokens_per_second")) or number(mapping(piece.get("timings")).get("predicted_per_second")) or self._speed
+        )
+        choice = (objects(piece.get("choices")) or [{}])[:1]
+        return self._choice(choice[0]) if choice else None
+
+    def body(self, raw: str) -> Delta | None:
+        """The same for a plain body that came where a stream was expected: a whole completion, or an error."""
+        if error := classify(200, raw):
+            raise self._marked(error)
+        value = parsed(raw)
+        if not isinstance(value, dict) or not objects(value.get("choices")):
+            if self.started or self.model:
+                raise Truncated(f"the stream broke off: {raw[:80]!r}", started=self.started)
+            raise Malformed(f"neither a stream nor a completion: {raw[:80]!r}", started=self.started)
+        return self.take(value)
+
+    def outcome(self, *, first_token_s: float | None, total_s: float) -> ChatOutcome:
+        """The whole answer. Raises Truncated or ModelUnloaded when the stream ended too early, `[DONE]` or not."""
+        if self._stop == "modelUnloaded":
+            raise ModelUnloaded("the model was unloaded while it answered", started=self.started)
+        if self._stop == "failed" or self.finish_reason in ("error", "abort"):
+            raise Truncated(f"the answer stopped with {self._stop or self.finish_reason}", started=self.started)
+        if not self.finish_reason:
+            raise Truncated("the stream ended without a finish_reason", started=self.started)
+        tokens = whole(self._usage.get("completion_tokens"))
+        spent = total_s - (first_token_s or 0.0)
+        speed = self._speed or (tokens / spent if tokens and spent > 0 else None)
+        return ChatOutcome(
+            text=storable("".join(self._texts)),
+            reasoning=storable("".join(self._reasons)),
+            finish_reason=self.finish_reason,
+            model=self.model,
+            prompt_tokens=whole(self._usage.get("prompt_tokens")),
+            completion_tokens=tokens,
+            first_token_s=first_token_s,
+            total_s=total_s,
+            tokens_per_s=speed,
+        )
+
+    def _choice(self, choice: Json) -> Delta | None:
+        self.finish_reason = text(choice.get("finish_reason")) or self.finish_reason
+        parts = mapping(choice.get("delta")) or mapping(choice.get("message"))
+        said = text(parts.get("content")) or text(choice.get("text"))
+        thought = text(parts.get("reasoning_content")) or text(parts.get("reasoning"))
+        if not said and not thought:
+            return None
+        self.started = True
+        self._texts.append(said)
+        self._reasons.append(thought)
+        return Delta(text=said, reasoning=thought)
+
+    def _check(self, model: str) -> None:
+        if not model or model == self.model:
+            return
+        if not known(model, self.wanted):
+            raise self._marked(WrongModel(f"{model} answered where {self.wanted[0]} was asked", got=model))
+        self.model = model
+
+    def _marked(self, error: PeerError) -> PeerError:
+        error.started = error.started or self.started
+        return error
+
+
+def storable(said: str) -> str:
+    """Text as a database takes it: halves of a character that were sent in two pieces joined, lone halves and NULs replaced."""
+    return said.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\x00", "\ufffd")

@@ -1,0 +1,27 @@
+"""Names of models and instances: which spellings mean the same model."""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import quote
+
+_COPY = re.compile(r":\d+$")
+
+
+def canonical(name: str) -> str:
+    """The bare model key, folded: `Google/Gemma-3-4B@q4_k_m:2` becomes `google/gemma-3-4b`."""
+    return _COPY.sub("", name.strip()).partition("@")[0].casefold()
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two names mean one model: equal as written, or equal without `:N`, `@variant` and letter case."""
+    return one == other or canonical(one) == canonical(other)
+
+
+def known(name: str, wanted: Iterable[str]) -> bool:
+    """Whether `name`, as a server wrote it, is one of the wanted names."""
+    return any(same(name, each) for each in wanted)
+
+
+def quoted(key: str) -> str:
+    """A model key as one path segment: `/` becomes `%2F`."""
+    return quote(key, safe="")

@@ -1,0 +1,66 @@
+"""Reading a stream of server-sent events that may not be one (section 15)."""
+
+from dataclasses import dataclass, field
+
+from cluster.lmstudio.wire import parsed
+
+_FIELDS = ("event", "id", "retry")
+_RAW_LIMIT = 1_000_000
+
+
+@dataclass(slots=True)
+class Reader:
+    """Takes bytes as they come, gives whole JSON values; `done` after `[DONE]`; `raw` keeps the lines that are no events.
+
+    An event's data may stand in one line or in several, with or without an `event:` line or a blank line behind it.
+    """
+
+    done: bool = False
+    raw: list[str] = field(default_factory=list)
+    _rest: bytes = b""
+    _data: str = ""
+    _kept: int = 0
+
+    def feed(self, chunk: bytes) -> list[object]:
+        """The values that this chunk completes, in order."""
+        lines = (self._rest + chunk).split(b"\n")
+        self._rest = lines.pop()
+        values: list[object] = []
+        for line in lines:
+            self._line(line.decode("utf-8", "replace").rstrip("\r"), values)
+        return values
+
+    def close(self) -> list[object]:
+        """The values that the end of the stream completes: a last line may lack its newline."""
+        values: list[object] = []
+        rest, self._rest = self._rest, b""
+        if rest:
+            self._line(rest.decode("utf-8", "replace").rstrip("\r"), values)
+        self._line("", values)
+        return values
+
+    @property
+    def body(self) -> str:
+        """What came instead of events, as one text."""
+        return "\n".join(self.raw).strip()
+
+    def _line(self, line: str, values: list[object]) -> None:
+        name, colon, content = line.partition(":")
+        if name == "data" and colon:
+            self._data = f"{self._data}\n{content.strip()}" if self._data else content.strip()
+            if self._data == "[DONE]":
+                self.done, self._data = True, ""
+            elif (value := parsed(self._data)) is not None:
+                values.append(value)
+                self._data = ""
+        elif not line.strip():
+            if self._data:
+                self._keep(self._data)
+                self._data = ""
+        elif not (colon and (name in _FIELDS or not name)):
+            self._keep(line)
+
+    def _keep(self, line: str) -> None:
+        if self._kept < _RAW_LIMIT:
+            self.raw.append(line)
+            self._kept += len(line)

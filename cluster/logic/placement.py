@@ -1,0 +1,361 @@
+"""The planner: from what waits and what is loaded to seats, loads and evictions, each with its reason.
+
+For every demand, the most urgent first:
+
+1. no enabled server could ever hold the model        → Impossible
+2. a warm placement has a free slot                   → Seat, the best by the policy's strategy
+3. the model is already loading, or room is being made → Wait; nothing is loaded twice for one demand
+4. warm but full                                      → Wait for a slot
+5. a server has room                                  → Load where it is ready soonest
+6. room appears by evicting idle placements           → Load with that set, server and set chosen together
+7. everything that could go is busy or loading        → Wait
+
+Pure: no clock, no dice, no log. Equal input gives an equal plan, in whatever order rows come.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from cluster.logic import balancing, eviction
+from cluster.logic.lifecycle import HELD, PlacementState
+from cluster.logic.state import ClusterState, Demand, OfferView, PlacementView, PlanPolicy, ServerView
+
+USUAL_GB_PER_S = 0.5
+"""Taken for the speed of a load where none was seen yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """Give `n` waiting generations of a demand a seat on a placement."""
+
+    model_id: int
+    pin_id: int | None
+    placement_id: int
+    server_id: int
+    n: int
+    why: str
+    candidates: tuple[dict[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Load a model; first unload the placements of `evict`."""
+
+    model_id: int
+    server_id: int
+    gb: float
+    evict: tuple[int, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unload:
+    """Let an idle placement go without need."""
+
+    placement_id: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Nothing to be done for a demand now; look again at `until` if nothing happens before."""
+
+    model_id: int
+    pin_id: int | None
+    until: datetime | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Impossible:
+    """No server could ever serve a demand; its generations fail with `why`."""
+
+    model_id: int
+    pin_id: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to do now, in the order it was decided."""
+
+    seats: tuple[Seat, ...] = ()
+    loads: tuple[Load, ...] = ()
+    unloads: tuple[Unload, ...] = ()
+    waits: tuple[Wait, ...] = ()
+    impossible: tuple[Impossible, ...] = ()
+
+
+@dataclass(slots=True)
+class _Board:
+    """The state with the plan's own decisions marked on it, so that a later demand sees what an earlier one took."""
+
+    state: ClusterState
+    servers: dict[int, ServerView]
+    offers: dict[int, list[OfferView]]
+    by_server: dict[int, list[PlacementView]]
+    by_model: dict[int, list[PlacementView]]
+    taken: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    loading: set[int] = field(default_factory=set)
+    leaving: set[int] = field(default_factory=set)
+    reserved: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+
+    def free_gb(self, server: ServerView) -> float:
+        """Memory that nothing holds and this plan has not promised."""
+        return server.budget_gb - sum(p.gb for p in self.by_server[server.id]) - self.reserved[server.id]
+
+    def free_slots(self, placement: PlacementView) -> int:
+        return 0 if placement.id in self.leaving else placement.free - self.taken[placement.id]
+
+    def in_flight(self, server_id: int) -> int:
+        return sum(p.in_flight + self.taken[p.id] for p in self.by_server[server_id])
+
+
+def plan(state: ClusterState, demand: Sequence[Demand], policy: PlanPolicy, now: datetime) -> Plan:
+    """Decide for all of `demand` at once. Raises KeyError if the policy's strategy is not registered."""
+    board = _board(state)
+    urgent = sorted(demand, key=lambda d: (d.priority, d.oldest, d.model_id, d.pin_id or 0))
+    wanted = frozenset(d.model_id for d in urgent)
+    seats: list[Seat] = []
+    loads: list[Load] = []
+    waits: list[Wait] = []
+    impossible: list[Impossible] = []
+    for need in urgent:
+        hopeless = _hopeless(board, need)
+        if hopeless:
+            impossible.append(Impossible(model_id=need.model_id, pin_id=need.pin_id, why=hopeless))
+            continue
+        given = _seats(board, need, policy)
+        seats.extend(given)
+        if sum(seat.n for seat in given) >= need.waiting:
+            continue
+        step = _room(board, need, policy, now, wanted, warm=bool(given))
+        if isinstance(step, Load):
+            loads.append(step)
+        else:
+            waits.append(step)
+    unloads = () if policy.keep_models_loaded else tuple(_stale(board, policy, now, wanted))
+    return Plan(seats=tuple(seats), loads=tuple(loads), unloads=unloads, waits=tuple(waits), impossible=tuple(impossible))
+
+
+def _board(state: ClusterState) -> _Board:
+    by_server: dict[int, list[PlacementView]] = defaultdict(list)
+    by_model: dict[int, list[PlacementView]] = defaultdict(list)
+    for placement in sorted(state.placements, key=lambda p: p.id):
+        if placement.state in HELD:
+            by_server[placement.server_id].append(placement)
+            by_model[placement.model_id].append(placement)
+    offers: dict[int, list[OfferView]] = defaultdict(list)
+    for offer in sorted(state.offers, key=lambda o: o.server_id):
+        offers[offer.model_id].append(offer)
+    return _Board(
+        state=state,
+        servers={s.id: s for s in state.servers},
+        offers=offers,
+        by_server=by_server,
+        by_model=by_model,
+        loading={p.server_id for p in state.placements if p.state is PlacementState.LOADING},
+    )
+
+
+def _may(board: _Board, need: Demand, offer: OfferView) -> ServerView | None:
+    """The server of an offer, if this demand may run there at all (usable, the pin, the format)."""
+    server = board.servers.get(offer.server_id)
+    if server is None or not server.usable or (need.pin_id is not None and server.id != need.pin_id):
+        return None
+    if server.formats and offer.format and offer.format.lower() not in {f.lower() for f in server.formats}:
+        return None
+    return server
+
+
+def _hopeless(board: _Board, need: Demand) -> str:
+    """Step 1: why no server could ever serve this demand; empty if one could."""
+    model = board.state.models[need.model_id]
+    if any(
+        board.servers[p.server_id].usable and (need.pin_id in (None, p.server_id))
+        for p in board.by_model[need.model_id]
+        if p.server_id in board.servers
+    ):
+        return ""
+    usable = [s for s in board.servers.values() if s.usable]
+    if not usable:
+        return "No server is enabled. Add one, or enable one, in the admin."
+    if need.pin_id is not None and not any(s.id == need.pin_id for s in usable):
+        name = board.servers[need.pin_id].name if need.pin_id in board.servers else "a server that is gone"
+        return f"It may only run on {name}, which is disabled or draining. Enable it, or take away the pin."
+    offers = board.offers[need.model_id]
+    if not offers:
+        unseen = [s for s in usable if not s.well]
+        if unseen:
+            return ""  # a server that was not seen yet, or is away, may have it
+        return (
+            f"No server has the model {model.key}. Download it on one of {', '.join(sorted(s.name for s in usable))}, or correct the name."
+        )
+    allowed = [server for offer in offers if (server := _may(board, need, offer))]
+    if not allowed:
+        return f"The model {model.key} is on no server where it may run (pin, format, enabled)."
+    largest = max(allowed, key=lambda s: (s.budget_gb, -s.id))
+    if model.need_gb > largest.budget_gb:
+        return (
+            f"{model.key} needs {model.need_gb:.1f} GB, and {largest.name}, the largest server that has it, can give {largest.budget_gb:.1f} GB."
+            " Load it with a smaller context, use a smaller quantization, or raise the server's budget."
+        )
+    return ""
+
+
+def _seats(board: _Board, need: Demand, policy: PlanPolicy) -> list[Seat]:
+    """Step 2: seats on warm placements, one at a time to the best."""
+    given: dict[int, int] = defaultdict(int)
+    first: dict[int, tuple[dict[str, object], ...]] = {}
+    places = {p.id: p for p in board.by_model[need.model_id] if board.servers[p.server_id].well and need.pin_id in (None, p.server_id)}
+    preferred = {o.server_id: o for o in board.offers[need.model_id]}
+    for _ in range(need.waiting):
+        open_places = [p for p in places.values() if board.free_slots(p) > 0]
+        if not open_places:
+            break
+        candidates = [_candidate(board, p, preferred.get(p.server_id)) for p in open_places]
+        order = balancing.ranked(policy.strategy, candidates)
+        best = order[0][1]
+        board.taken[best.placement_id] += 1
+        given[best.placement_id] += 1
+        if best.placement_id not in first:
+            first[best.placement_id] = tuple({"server": c.server, "score": [round(x, 3) for x in score]} for score, c in order[:5])
+    return [
+        Seat(
+            model_id=need.model_id,
+            pin_id=need.pin_id,
+            placement_id=pid,
+            server_id=places[pid].server_id,
+            n=n,
+            why=f"warm on {board.servers[places[pid].server_id].name} with a free slot; best of {len(first[pid])} by {policy.strategy}",
+            candidates=first[pid],
+        )
+        for pid, n in given.items()
+    ]
+
+
+def _candidate(board: _Board, placement: PlacementView, offer: OfferView | None) -> balancing.Candidate:
+    server = board.servers[placement.server_id]
+    key = board.state.models[placement.model_id].key
+    return balancing.Candidate(
+        placement_id=placement.id,
+        server_id=server.id,
+        server=server.name,
+        in_flight=placement.in_flight + board.taken[placement.id],
+        slots=placement.slots,
+        server_in_flight=board.in_flight(server.id),
+        free_gb=board.free_gb(server),
+        budget_gb=server.budget_gb,
+        answer_seconds=offer.answer_seconds if offer else None,
+        weight=server.weight,
+        preferred=key in server.preferred or "*" in server.preferred,
+        used_at=placement.used_at,
+    )
+
+
+def _room(board: _Board, need: Demand, policy: PlanPolicy, now: datetime, wanted: frozenset[int], *, warm: bool) -> Load | Wait:
+    """Steps 3 to 7: what to do for a demand that still has somebody waiting."""
+    model = board.state.models[need.model_id]
+
+    def wait(until: datetime | None, why: str) -> Wait:
+        return Wait(model_id=need.model_id, pin_id=need.pin_id, until=until, why=why)
+
+    here = [p for p in board.by_model[need.model_id] if need.pin_id in (None, p.server_id)]
+    coming = [p for p in here if p.state is PlacementState.LOADING]
+    if coming:
+        return wait(None, f"{model.key} is loading on {board.servers[coming[0].server_id].name}")
+    if any(p.state is PlacementState.LOADED and p.id not in board.leaving and board.servers[p.server_id].well for p in here) or warm:
+        return wait(None, f"{model.key} is loaded, and all its slots are taken")
+    fits: list[tuple[tuple[float, ...], ServerView]] = []
+    swaps: list[tuple[tuple[float, ...], ServerView, eviction.Eviction]] = []
+    reasons: list[str] = []
+    soonest: datetime | None = None
+    for offer in board.offers[need.model_id]:
+        server = _may(board, need, offer)
+        if server is None or model.need_gb > server.budget_gb:
+            continue
+        obstacle = _obstacle(board, server, offer, now)
+        if obstacle:
+            reasons.append(obstacle)
+            soonest = min(filter(None, (soonest, offer.cooldown_until)), default=None)
+            continue
+        seconds = (offer.load_seconds or model.need_gb / USUAL_GB_PER_S) / server.weight
+        liking = 0.0 if model.key in server.preferred else 1.0 if "*" in server.preferred else 2.0
+        lack = model.need_gb - board.free_gb(server)
+        surplus = _surplus(board, server)
+        if lack <= 0 and surplus <= 0:
+            fits.append(((liking, seconds, -board.free_gb(server), float(server.id)), server))
+            continue
+        coming_free = sum(p.gb for p in board.by_server[server.id] if p.state is PlacementState.UNLOADING or p.id in board.leaving)
+        if 0 < lack <= coming_free:
+            return wait(None, f"room for {model.key} is being made on {server.name}")
+        choice = eviction.choose(
+            [p for p in board.by_server[server.id] if p.id not in board.leaving and board.taken[p.id] == 0],
+            max(0.0, lack),
+            policy,
+            now,
+            wanted,
+            instances=max(0, surplus),
+        )
+        if choice.victims:
+            stale = all((p.used_at or p.since) + timedelta(seconds=policy.unload_delay_s) <= now for p in choice.victims)
+            swaps.append(((0.0 if stale else 1.0, liking, choice.cost_gb, seconds, float(server.id)), server, choice))
+        else:
+            reasons.append(f"{server.name}: what could make room is busy, pinned, wanted or just loaded")
+            soonest = min(filter(None, (soonest, choice.until)), default=None)
+    if fits:
+        score, server = min(fits, key=lambda pair: pair[0])
+        return _load(board, need, server, (), f"{server.name} has room ({board.free_gb(server):.1f} GB free) and is ready soonest")
+    if swaps:
+        score, server, choice = min(swaps, key=lambda triple: triple[0])
+        gone = ", ".join(board.state.models[p.model_id].key for p in choice.victims or ())
+        return _load(board, need, server, choice.victims or (), f"room on {server.name} by letting go {gone} (idle, least recently used)")
+    if not reasons:
+        reasons.append("no server that could hold it has been seen with it yet")
+    return wait(soonest, "; ".join(reasons))
+
+
+def _obstacle(board: _Board, server: ServerView, offer: OfferView, now: datetime) -> str:
+    if not server.well:
+        return f"{server.name} {server.why_not or 'is not well'}"
+    if server.id in board.loading:
+        return f"{server.name} is loading another model"
+    if offer.cooldown_until and offer.cooldown_until > now:
+        return f"{server.name} failed to load it: {offer.cooldown_reason}"
+    return ""
+
+
+def _surplus(board: _Board, server: ServerView) -> int:
+    """How many instances too many there would be with one more, by the server's own limit."""
+    if server.max_models is None:
+        return 0
+    held = sum(1 for p in board.by_server[server.id] if p.id not in board.leaving)
+    return held + 1 - server.max_models
+
+
+def _load(board: _Board, need: Demand, server: ServerView, victims: Sequence[PlacementView], why: str) -> Load:
+    gb = board.state.models[need.model_id].need_gb
+    board.loading.add(server.id)
+    board.leaving.update(p.id for p in victims)
+    board.reserved[server.id] += gb - sum(p.gb for p in victims)
+    return Load(model_id=need.model_id, server_id=server.id, gb=gb, evict=tuple(p.id for p in victims), why=why)
+
+
+def _stale(board: _Board, policy: PlanPolicy, now: datetime, wanted: frozenset[int]) -> list[Unload]:
+    """Without `keep_models_loaded`: idle placements that nobody used for the unload delay."""
+    delay = timedelta(seconds=policy.unload_delay_s)
+    return [
+        Unload(placement_id=p.id, why=f"unused for {policy.unload_delay_s:.0f} s")
+        for places in board.by_server.values()
+        for p in places
+        if p.state is PlacementState.LOADED
+        and not p.pinned
+        and p.in_flight == 0
+        and board.taken[p.id] == 0
+        and p.id not in board.leaving
+        and p.model_id not in wanted
+        and board.servers[p.server_id].usable
+        and (p.used_at or p.since) + delay <= now
+    ]

@@ -1,0 +1,125 @@
+"""The door into the cluster: hand in a request, look after it, call it off.
+
+Both ways in, the conversation and other programs, queue here and get the same memory, fairness, failover and explanation.
+"""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from cluster.lmstudio.names import known
+from cluster.logic.lifecycle import GenerationState
+from cluster.logic.memory import guess_gb
+from cluster.logic.request import Request, fingerprint
+from cluster.models import ClusterPolicy, Generation, LanguageModel, Seat, Server
+from swwbot_site.lib.errors import BotError, Fault
+from swwbot_site.lib.leases import FREE
+from swwbot_site.lib.transitions import move, moved
+from swwbot_site.lib.wake import Channel, wake
+
+
+class NoModel(BotError):
+    """A request names no model, and the cluster has no default one."""
+
+    code = "no-model"
+    fault = Fault.OPERATOR
+
+
+class NoServer(BotError):
+    """A request is pinned to a server that does not exist."""
+
+    code = "no-server"
+    fault = Fault.OPERATOR
+
+
+def resolve(name: str) -> LanguageModel:
+    """The model that people mean by `name` (key or alias, case ignored); an unknown one is noted, in case a server has it later.
+
+    Raises NoModel if there is no name and no default.
+    """
+    wanted = (name or ClusterPolicy.current().default_model).strip().lower()
+    if not wanted:
+        raise NoModel("The request names no model, and the cluster policy has no default model. Name one in the entity or in the policy.")
+    exact = LanguageModel.objects.filter(Q(key=wanted) | Q(aliases__contains=[wanted])).order_by("id").first()
+    if exact:
+        return exact
+    for model in LanguageModel.objects.order_by("id"):
+        if "@" not in wanted and known(wanted, (model.key,)):
+            return model
+    return LanguageModel.objects.get_or_create(key=wanted, defaults={"size_gb": guess_gb(wanted)})[0]
+
+
+def pinned(name: str) -> Server | None:
+    """The server that `name` (its name, address or host) means; None for no name. Raises NoServer."""
+    if not name:
+        return None
+    for server in Server.objects.order_by("id"):
+        host = server.url.split("://", 1)[-1]
+        if name in (server.name, server.url, host, host.rsplit(":", 1)[0]):
+            return server
+    raise NoServer(f"There is no server called {name!r}. Correct the preferred server, or add it.")
+
+
+def submit(
+    model: str, request: Request, *, caller: str, now: datetime, priority: int = 50, deadline: datetime | None = None, pin: str = ""
+) -> int:
+    """Queue a request; returns its generation's id. Call it inside the transaction that needs it: both are kept, or neither.
+
+    Raises NoModel, NoServer.
+    """
+    target = resolve(model)
+    document = request.document()
+    digest = fingerprint(target.key, document)
+    row = Generation(
+        model=target,
+        pin=pinned(pin),
+        priority=max(0, min(99, priority)),
+        deadline=deadline,
+        caller=caller,
+        request=document,
+        request_hash=digest,
+        queued_at=now,
+    )
+    known_answer = _cached(digest, now)
+    if known_answer is not None:
+        row.state = GenerationState.DONE
+        row.cached = True
+        row.text, row.reasoning, row.finish_reason = known_answer.text, known_answer.reasoning, known_answer.finish_reason
+        row.prompt_tokens, row.completion_tokens = known_answer.prompt_tokens, known_answer.completion_tokens
+        row.ended_at = now
+        row.decision = {"why": f"the same request was answered by generation {known_answer.pk}"}
+    row.save(force_insert=True)
+    wake(Channel.DELIVER if row.cached else Channel.SERVE)
+    return row.pk
+
+
+def cancel(generation_id: int, now: datetime, why: str) -> bool:
+    """Call a request off, waiting or running. Returns whether there was something to call off."""
+    with transaction.atomic():
+        row = Generation.objects.select_for_update().filter(pk=generation_id).first()
+        if row is None or row.state not in (GenerationState.QUEUED, GenerationState.RUNNING):
+            return False
+        Seat.objects.filter(generation=row).delete()
+        done = moved(row, row.state, GenerationState.CANCELLED, ended_at=now, error_code="cancelled", error=why, **FREE)
+        wake(Channel.SERVE)
+        return done
+
+
+def expire(now: datetime) -> int:
+    """End what waited past its deadline. Returns how many."""
+    late = Generation.objects.filter(deadline__lt=now)
+    text = "It would have come too late: its deadline passed while it waited."
+    count = move(late, GenerationState.QUEUED, GenerationState.EXPIRED, ended_at=now, error_code="deadline", error=text)
+    if count:
+        wake(Channel.DELIVER)
+    return count
+
+
+def _cached(digest: str, now: datetime) -> Generation | None:
+    if not settings.ENABLE_RESPONSE_CACHE:
+        return None
+    since = now - timedelta(seconds=ClusterPolicy.current().cache_ttl_s)
+    answers = Generation.objects.filter(state=GenerationState.DONE, request_hash=digest, cached=False, ended_at__gt=since)
+    return answers.exclude(text="").order_by("-id").first()

@@ -1,0 +1,223 @@
+"""The door out of the cluster: what pages, commands and other apps may know of its rows, as values.
+
+Nothing here asks a server; it is the rows' belief of this moment. Sizes are GB of memory, times aware datetimes.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.models import Count, Min, Q
+
+from cluster.logic.lifecycle import HELD
+from cluster.models import Generation, Placement, Seat, Server
+
+BANDS: Final[tuple[tuple[str, int], ...]] = (("critical", 10), ("high", 30), ("medium", 60), ("low", 90), ("background", 99))
+"""Names of priorities, each up to and with its number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A model in a server's memory, or on its way in or out. `in_flight` of `slots` are taken."""
+
+    model: str
+    instance: str
+    state: str
+    gb: float
+    slots: int
+    in_flight: int
+    pinned: bool
+    since: datetime
+    used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """A server as its owner describes it and as we last saw it. `dialect` is empty until it is found out."""
+
+    id: int
+    name: str
+    url: str
+    state: str
+    reason: str
+    since: datetime | None
+    enabled: bool
+    draining: bool
+    dialect: str
+    version: str
+    latency_ms: float | None
+    failures: int
+    retry_at: datetime | None
+    seen_at: datetime | None
+    budget_gb: float
+    held: tuple[Held, ...]
+
+    @property
+    def held_gb(self) -> float:
+        """GB that are taken or promised."""
+        return sum(one.gb for one in self.held)
+
+    @property
+    def in_flight(self) -> int:
+        """Answers being written."""
+        return sum(one.in_flight for one in self.held)
+
+    @property
+    def slots(self) -> int:
+        """Answers that may be written at once."""
+        return sum(one.slots for one in self.held if one.state == "loaded")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What waits for one model: how many by band of priority, the first priority, the longest wait."""
+
+    model: str
+    count: int
+    first: int
+    since: datetime
+    bands: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """The whole cluster at one moment; servers by name, what waits by priority and age."""
+
+    servers: tuple[Machine, ...]
+    queue: tuple[Waiting, ...]
+    running: int
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return sum(one.count for one in self.queue)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """One request to a model, from queue to answer. `tried` are earlier attempts, `decision` why it ran where it ran."""
+
+    id: int
+    state: str
+    model: str
+    server: str
+    caller: str
+    priority: int
+    attempts: int
+    tried: tuple[Any, ...]
+    decision: Mapping[str, Any]
+    queued_at: datetime
+    seated_at: datetime | None
+    loaded_at: datetime | None
+    """When the model it ran on was ready."""
+    asked_at: datetime | None
+    first_token_at: datetime | None
+    ended_at: datetime | None
+    text: str
+    finish_reason: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    error_code: str
+    error: str
+    cached: bool
+
+
+def overview() -> Overview:
+    """Servers, memory, seats and queue; five short queries, whatever the size of the history."""
+    taken = dict(Seat.objects.values_list("placement").annotate(n=Count("pk")).order_by())
+    held: defaultdict[int, list[Held]] = defaultdict(list)
+    for row in Placement.objects.filter(state__in=HELD).select_related("model").order_by("model__key", "pk"):
+        held[row.server_id].append(_held(row, taken.get(row.pk, 0)))
+    servers = tuple(_machine(row, tuple(held[row.pk])) for row in Server.objects.order_by("name"))
+    return Overview(servers=servers, queue=queue(), running=Generation.objects.filter(state="running").count())
+
+
+def queue() -> tuple[Waiting, ...]:
+    """What waits, per model; the most urgent model first."""
+    rows = (
+        Generation.objects.filter(state="queued")
+        .values_list("model__key", "priority")
+        .annotate(n=Count("pk"), since=Min("queued_at"))
+        .order_by()
+    )
+    models: defaultdict[str, list[tuple[int, int, datetime]]] = defaultdict(list)
+    for key, priority, count, since in rows:
+        models[key].append((priority, count, since))
+    found = (
+        Waiting(
+            model=key,
+            count=sum(count for _, count, _ in parts),
+            first=min(priority for priority, _, _ in parts),
+            since=min(since for _, _, since in parts),
+            bands=_bands(parts),
+        )
+        for key, parts in models.items()
+    )
+    return tuple(sorted(found, key=lambda one: (one.first, one.since)))
+
+
+def stories(ids: Iterable[int]) -> dict[int, Story]:
+    """The requests of these ids."""
+    rows = Generation.objects.filter(pk__in=list(ids)).select_related("model", "server", "placement")
+    return {row.pk: _story(row) for row in rows}
+
+
+def ended(since: datetime) -> dict[str, int]:
+    """How many requests ended since then, by state."""
+    return dict(Generation.objects.filter(ended_at__gte=since).values_list("state").annotate(n=Count("pk")).order_by())
+
+
+def stuck(now: datetime, wait: timedelta) -> int:
+    """How many requests wait longer than `wait` although nothing tells them to."""
+    ready = Q(not_before__isnull=True) | Q(not_before__lt=now)
+    return Generation.objects.filter(ready, state="queued", queued_at__lt=now - wait).count()
+
+
+def _bands(parts: Iterable[tuple[int, int, datetime]]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for priority, count, _ in parts:
+        counts[next(name for name, last in BANDS if priority <= last)] += count
+    return {name: counts[name] for name, _ in BANDS if counts[name]}
+
+
+def _held(row: Placement, in_flight: int) -> Held:
+    return Held(
+        model=row.model.key,
+        instance=row.instance_id,
+        state=row.state,
+        gb=row.gb,
+        slots=row.slots,
+        in_flight=in_flight,
+        pinned=row.pinned,
+        since=row.loaded_at or row.created_at,
+        used_at=row.used_at,
+    )
+
+
+def _machine(row: Server, held: tuple[Held, ...]) -> Machine:
+    same = {name: getattr(row, name) for name in ("id", "name", "url", "state", "enabled", "draining", "version", "latency_ms", "failures")}
+    return Machine(
+        **same,
+        reason=row.state_reason,
+        since=row.state_since,
+        dialect=row.spoken,
+        retry_at=row.retry_at,
+        seen_at=row.seen_at,
+        budget_gb=row.budget_gb,
+        held=held,
+    )
+
+
+def _story(row: Generation) -> Story:
+    names = ("id", "state", "caller", "priority", "attempts", "queued_at", "seated_at", "asked_at", "first_token_at", "ended_at", "text")
+    more = ("finish_reason", "prompt_tokens", "completion_tokens", "error_code", "error", "cached")
+    return Story(
+        **{name: getattr(row, name) for name in (*names, *more)},
+        model=row.model.key,
+        server=row.server.name if row.server else "",
+        tried=tuple(row.tried),
+        decision=row.decision,
+        loaded_at=row.placement.loaded_at if row.placement else None,
+    )

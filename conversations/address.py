@@ -1,0 +1,33 @@
+"""A feed and a message row, in the words of the client and of the logic."""
+
+from conversations.feed.values import Direction, Endpoint, Generation
+from conversations.logic.message import Line
+from conversations.models import Feed, Message
+
+
+def endpoint(feed: Feed) -> Endpoint:
+    """Where and how to speak to a feed whose generation is known."""
+    direction: Direction = "high-first" if feed.priority_direction == Feed.Priority.HIGH_FIRST else "low-first"
+    return Endpoint(
+        url=feed.url,
+        generation=Generation(feed.spoken),
+        priority_direction=direction,
+        text_limit=min(1000, feed.max_text),
+        origin=feed.origin,
+    )
+
+
+def line(row: Message) -> Line:
+    """A message's row as a value."""
+    return Line(
+        id=row.pk,
+        remote_id=row.remote_id,
+        text=row.text,
+        username=row.username,
+        color=row.color,
+        kind=row.kind,
+        timestamp=row.timestamp,
+        own=row.own,
+        context=None if row.context is None else tuple(str(c) for c in row.context),
+        params=row.bot_params,
+    )

@@ -1,0 +1,107 @@
+"""Step 12: read back what was posted; settle the permit; announce. What does not show is posted again, unchanged."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from conversations.address import endpoint
+from conversations.feed.client import Client
+from conversations.feed.errors import FeedError
+from conversations.feed.values import Endpoint
+from conversations.logic.cadence import next_look
+from conversations.logic.lifecycle import ReplyState
+from conversations.models import Reply
+from entities import spend
+from swwbot_site.lib import clock
+from swwbot_site.lib.events import Level, say
+from swwbot_site.lib.hooks import step
+from swwbot_site.lib.leases import FREE, taken
+from swwbot_site.lib.transitions import moved
+from swwbot_site.lib.wake import Channel, wake
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Posts of one feed to look for: (reply, outgoing id, timestamp in ms)."""
+
+    feed: str
+    endpoint: Endpoint
+    posts: Sequence[tuple[int, str, int]]
+
+
+def due(owner: int, now: datetime) -> list[Look]:
+    """The accepted posts that should be looked for now, one look per feed."""
+    with transaction.atomic():
+        rows = Reply.objects.filter(state=ReplyState.POSTING, accepted_at__isnull=False, attempt_at__lte=now)
+        rows = rows.exclude(lease_until__gt=now).select_for_update(of=("self",), skip_locked=True).select_related("message__feed")
+        found: dict[int, list[Reply]] = defaultdict(list)
+        for reply in rows.order_by("id")[:500]:
+            found[reply.message.feed_id].append(reply)
+        Reply.objects.filter(pk__in=[r.pk for replies in found.values() for r in replies]).update(**taken(owner, now))
+    return [
+        Look(
+            feed=replies[0].message.feed.name,
+            endpoint=endpoint(replies[0].message.feed),
+            posts=[(r.pk, r.outgoing_id, r.outgoing_timestamp) for r in replies if r.outgoing_id and r.outgoing_timestamp],
+        )
+        for replies in found.values()
+    ]
+
+
+async def confirm(client: Client, look: Look) -> set[str] | FeedError:
+    """Which of the posts the feed shows."""
+    step("confirm.before")
+    try:
+        return await client.visible(look.endpoint, [(ident, stamp) for _, ident, stamp in look.posts])
+    except FeedError as error:
+        return error
+
+
+def confirmed(look: Look, seen: set[str] | FeedError, owner: int) -> int:
+    """Settle what shows; look again for the rest, or post it again. Returns how many are settled."""
+    now = clock.now()
+    settled = 0
+    with transaction.atomic():
+        rows = Reply.objects.filter(pk__in=[pk for pk, _, _ in look.posts], lease_owner=owner, state=ReplyState.POSTING)
+        for reply in rows.select_for_update(of=("self",)).select_related("message").order_by("id"):
+            if not isinstance(seen, FeedError) and reply.outgoing_id in seen:
+                settled += _posted(reply, now)
+                continue
+            accepted_at = reply.accepted_at
+            assert accepted_at is not None
+            again = next_look(accepted_at, now)
+            if again is None and isinstance(seen, FeedError):
+                again = next_look(now, now)  # we could not look: that says nothing about the post
+            if again:
+                Reply.objects.filter(pk=reply.pk).update(attempt_at=again, **FREE)
+            else:
+                Reply.objects.filter(pk=reply.pk).update(accepted_at=None, attempt_at=now, **FREE)
+                say(
+                    "reply.lost",
+                    f"{look.feed} lost the post of {reply.username}; it is posted again",
+                    subject=f"reply:{reply.pk}",
+                    level=Level.WARNING,
+                )
+        wake(Channel.DELIVER)
+    step("confirm.after")
+    return settled
+
+
+def _posted(reply: Reply, now: datetime) -> int:
+    if not moved(reply, ReplyState.POSTING, ReplyState.POSTED, ended_at=now, reason="", **FREE):
+        return 0
+    if reply.permit_id:
+        spend.spend(reply.permit_id, reply.accepted_at or now)
+    seconds = (now - reply.decided_at).total_seconds()
+    say(
+        "reply.posted",
+        f"{reply.username} answered {reply.message.username or 'anon'} after {seconds:.1f} s: {reply.text}",
+        subject=f"reply:{reply.pk}",
+        outgoing=reply.outgoing_id,
+        to=reply.message.remote_id,
+        seconds=round(seconds, 2),
+    )
+    return 1

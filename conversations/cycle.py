@@ -1,0 +1,217 @@
+"""The way of a message, from the feed to the answer in it. Who reads only this file and cluster/serve.py knows the system.
+
+::
+
+    listen    1 poll      ask the feed what is new since the cursor             conversations/poll.py
+              2 ingest    keep each message once                                conversations/ingest.py
+              3 analyse   what surrounds it                                     conversations/analyse.py
+              4 decide    which entities answer and why                         conversations/decide.py
+    serve     5 … 9       the generation                                        cluster/serve.py
+    deliver  10 clean     think tags, labels, stop lists, length, repeats       conversations/clean.py
+             11 post      with a fixed id and timestamp, as often as needed     conversations/post.py
+             12 confirm   read it back; settle the permit; announce             conversations/confirm.py
+                settle    tell the feed's own queue                             conversations/settle.py
+"""
+
+import asyncio
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db import transaction
+
+from conversations import analyse, clean, confirm, decide, ingest, poll, post, settle
+from conversations.feed.client import Client
+from conversations.feed.errors import FeedError
+from conversations.logic.lifecycle import ReplyState
+from conversations.models import Feed, Message, Reply
+from entities import read
+from entities.logic.persona import Persona
+from swwbot_site.lib import clock
+from swwbot_site.lib.hooks import step
+from swwbot_site.lib.leases import FREE, taken
+from swwbot_site.lib.loops import Context, Loop
+from swwbot_site.lib.wake import Channel, wake
+
+IDLE_S = 1.0
+"""How often each loop looks by itself."""
+
+BATCH = 200
+
+
+def judge(now: datetime) -> int:
+    """Steps 3 and 4 for every new message that is ready to be decided, each in its own transaction. Returns how many."""
+    ids = _undecided()
+    if not ids:
+        return 0
+    personas = read.personas()
+    lines = max((p.messages_to_read for p in personas), default=1)
+    for message_id in ids:
+        with transaction.atomic():
+            rows = Message.objects.select_for_update(of=("self",), skip_locked=True).select_related("feed")
+            message = rows.filter(pk=message_id, decided_at__isnull=True).first()
+            if message is None:
+                continue
+            step("analyse.before")
+            scene = analyse.analyse(message, message.feed, lines, now)
+            step("decide.before")
+            decide.decide(message, scene, personas, now)
+            wake(Channel.DELIVER)
+        step("decide.after")
+    return len(ids)
+
+
+def _undecided() -> list[int]:
+    """New messages, oldest first, without those that wait in the feed's queue until we have claimed them."""
+    rows = Message.objects.filter(decided_at__isnull=True, feed__enabled=True).exclude(
+        kind="human", bot_params__status="pending", bot_params__entity__gt="", state="none"
+    )
+    return list(rows.order_by("timestamp", "id").values_list("pk", flat=True)[:BATCH])
+
+
+def admit(now: datetime) -> int:
+    """Replies that wait for their limits ask again. Returns how many were admitted."""
+    waiting = Reply.objects.filter(state=ReplyState.WAITING, generation__isnull=True, permit_at__lte=now)
+    ids = list(waiting.order_by("id").values_list("pk", flat=True)[:BATCH])
+    personas: dict[int, Persona] = {p.id: p for p in read.personas()} if ids else {}
+    admitted = 0
+    for reply_id in ids:
+        with transaction.atomic():
+            rows = Reply.objects.select_for_update(of=("self",), skip_locked=True).select_related("message")
+            reply = rows.filter(pk=reply_id, state=ReplyState.WAITING, generation__isnull=True).first()
+            if reply is not None:
+                admitted += decide.admit(reply, personas[reply.entity_id], now)
+    return admitted
+
+
+class Listen:
+    """Steps 1 to 4 of one engine."""
+
+    def __init__(self) -> None:
+        self._polls: dict[int, asyncio.Task[None]] = {}
+
+    async def turn(self, context: Context) -> float:
+        """Poll the feeds that are due, each beside the others, and decide about what is new."""
+        now = clock.now()
+        for target in await context.rows(poll.due, context.owner, now):
+            if target.feed_id not in self._polls:
+                task = context.spawn(self._poll(context, target), f"poll {target.name}")
+                self._polls[target.feed_id] = task
+                task.add_done_callback(partial(self._polled, target.feed_id))
+        await context.rows(judge, clock.now())
+        await context.rows(admit, clock.now())
+        soonest = await context.rows(self._next)
+        return min(IDLE_S, max(0.02, (soonest - clock.now()).total_seconds())) if soonest else IDLE_S
+
+    def _polled(self, feed_id: int, _: asyncio.Task[None]) -> None:
+        self._polls.pop(feed_id, None)
+
+    async def _poll(self, context: Context, target: poll.Target) -> None:
+        step("poll.before")
+        entities = frozenset(p.slug for p in await context.rows(read.personas)) if target.generation != "kv" else frozenset()
+        try:
+            haul = await poll.poll(Client(context.http), target, entities)
+        except FeedError as error:
+            await context.rows(poll.failed, target, error)
+            return
+        step("poll.after")
+        if await context.rows(ingest.ingest, haul, clock.now()):
+            step("ingest.after")
+            context.ring(Channel.LISTEN)
+
+    @staticmethod
+    def _next() -> datetime | None:
+        moments = Feed.objects.filter(enabled=True, poll_at__isnull=False).order_by("poll_at").values_list("poll_at", flat=True)
+        return moments.first()
+
+    def renew(self, owner: int, now: datetime) -> None:
+        """Rows: the right to poll stays with this engine."""
+        Feed.objects.filter(lease_owner=owner).update(**taken(owner, now))
+
+    async def finish(self, context: Context) -> None:
+        """Let the running polls end, and leave the feeds to others."""
+        if self._polls:
+            _, late = await asyncio.wait(list(self._polls.values()), timeout=5)
+            for task in late:
+                task.cancel()
+        await context.rows(lambda: Feed.objects.filter(lease_owner=context.owner).update(**FREE))
+
+
+class Deliver:
+    """Steps 10 to 12 of one engine."""
+
+    def __init__(self) -> None:
+        self._posts: dict[int, asyncio.Task[None]] = {}
+        self._others: set[asyncio.Task[None]] = set()
+
+    async def turn(self, context: Context) -> float:
+        """Clean what is finished, post what is ready, look for what was posted, settle what is owed."""
+        now = clock.now()
+        client = Client(context.http)
+        cleaned = await context.rows(clean.clean, now)
+        for letter in await context.rows(post.claim, context.owner, clock.now()):
+            self._posts[letter.reply_id] = context.spawn(self._post(context, client, letter), f"post {letter.reply_id}")
+        for look in await context.rows(confirm.due, context.owner, clock.now()):
+            self._beside(context.spawn(self._confirm(context, client, look), f"confirm {look.feed}"))
+        for debt in await context.rows(settle.due, clock.now()):
+            self._beside(context.spawn(self._settle(context, client, debt), f"settle {debt.message_id}"))
+        if cleaned >= clean.BATCH:
+            return 0.0
+        soonest = await context.rows(self._next)
+        return min(IDLE_S, max(0.02, (soonest - clock.now()).total_seconds())) if soonest else IDLE_S
+
+    async def _post(self, context: Context, client: Client, letter: post.Letter) -> None:
+        try:
+            error = await post.post(client, letter)
+            if error is None:
+                await context.rows(post.accepted, letter, context.owner)
+            else:
+                await context.rows(post.refused, letter, error, context.owner)
+        finally:
+            self._posts.pop(letter.reply_id, None)
+        context.ring(Channel.DELIVER)
+
+    async def _confirm(self, context: Context, client: Client, look: confirm.Look) -> None:
+        seen = await confirm.confirm(client, look)
+        await context.rows(confirm.confirmed, look, seen, context.owner)
+
+    async def _settle(self, context: Context, client: Client, debt: settle.Due) -> None:
+        await context.rows(settle.settled, debt, await settle.settle(client, debt))
+
+    def _beside(self, task: asyncio.Task[None]) -> None:
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
+
+    @staticmethod
+    def _next() -> datetime | None:
+        """When the next post or look is due."""
+        posting = Reply.objects.filter(state__in=[ReplyState.POSTING, ReplyState.READY], attempt_at__gt=clock.now() - timedelta(seconds=1))
+        turns = (
+            Feed.objects.filter(post_at__gt=clock.now()) if Reply.objects.filter(state=ReplyState.READY).exists() else Feed.objects.none()
+        )
+        moments = [
+            posting.order_by("attempt_at").values_list("attempt_at", flat=True).first(),
+            turns.order_by("post_at").values_list("post_at", flat=True).first(),
+        ]
+        return min((m for m in moments if m), default=None)
+
+    def renew(self, owner: int, now: datetime) -> None:
+        """Rows: the heartbeat of the posts in flight."""
+        post.renew(owner, list(self._posts), now)
+
+    async def finish(self, context: Context) -> None:
+        """Let running posts end; what does not end in time is taken over by reading back."""
+        running = [*self._posts.values(), *self._others]
+        if running:
+            _, late = await asyncio.wait(running, timeout=5)
+            for task in late:
+                task.cancel()
+        await context.rows(post.release, context.owner)
+
+
+def loops() -> tuple[Loop, Loop]:
+    """The two loops of the conversation, for a new engine."""
+    listen, deliver = Listen(), Deliver()
+    return (
+        Loop(name="listen", channel=Channel.LISTEN, turn=listen.turn, finish=listen.finish, renew=listen.renew),
+        Loop(name="deliver", channel=Channel.DELIVER, turn=deliver.turn, finish=deliver.finish, renew=deliver.renew),
+    )

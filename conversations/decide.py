@@ -1,0 +1,148 @@
+"""Step 4: which entities answer and why; one reply per yes, its generation queued, its permit reserved, all in one transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from cluster import queue
+from cluster.logic.request import Request
+from conversations.analyse import Scene
+from conversations.feed.identity import ais, color, drawn, name
+from conversations.logic import context, prompt
+from conversations.logic.dice import throw
+from conversations.logic.lifecycle import Mode, ReplyState
+from conversations.logic.message import Line
+from conversations.logic.verdict import Yes
+from conversations.logic.verdict import decide as judge
+from conversations.models import Message, Reply
+from entities import spend
+from entities.logic.persona import Persona
+from entities.logic.quota import Quota
+from swwbot_site.lib.errors import BotError
+from swwbot_site.lib.events import Level, say
+from swwbot_site.lib.transitions import moved
+from swwbot_site.lib.wake import Channel, wake
+
+AT_LEAST = timedelta(seconds=60)
+"""However old a message is when it is decided, its answer gets so much time."""
+
+
+def decide(message: Message, scene: Scene, personas: Sequence[Persona], now: datetime) -> int:
+    """Judge one message, whose row the caller has locked in the running transaction. Returns how many replies came of it."""
+    verdict = judge(scene.message, personas, scene.room, lambda slug: throw(message.feed.url, message.remote_id, slug))
+    told = verdict.document()
+    if verdict.error:
+        say("message.misdirected", verdict.error, subject=f"message:{message.pk}", level=Level.ERROR)
+    count = 0
+    for yes in verdict.yes:
+        count += _reply(message, scene, yes, told, now)
+    if Message.objects.filter(pk=message.pk, decided_at__isnull=True).update(decided_at=now, verdict=told) != 1:
+        raise AssertionError("the row is locked and was not decided")
+    return count
+
+
+def _reply(message: Message, scene: Scene, yes: Yes, told: dict[str, Any], now: datetime) -> int:
+    persona = yes.persona
+    try:
+        username, shade, params = _overrides(scene.message, persona)
+    except ValueError as error:
+        say("message.misdirected", f"Message {message.remote_id}: {error}.", subject=f"message:{message.pk}", level=Level.ERROR)
+        told["no"][persona.slug] = str(error)
+        return 0
+    reservation = spend.reserve(persona.id, now)
+    if reservation.permit_id is None and (yes.mode is Mode.AMBIENT or persona.when_limited == "drop"):
+        told["no"][persona.slug] = reservation.quota.why
+        told["yes"].remove(persona.slug)
+        return 0
+    shown = context.lines(persona, scene.message, [one for one in scene.window if context.sees(persona, one, {})])
+    request = Request(
+        messages=prompt.build(persona, shown, username), sampling=persona.sampling, max_tokens=persona.max_tokens, stop=persona.stop
+    )
+    born = datetime.fromtimestamp(message.timestamp / 1000, now.tzinfo)
+    reply = Reply(
+        message=message,
+        entity_id=persona.id,
+        mode=yes.mode,
+        verdict={**yes.document(), "left": limits(reservation.quota), "shown": list(shown)},
+        decided_at=now,
+        deadline=max(born + timedelta(seconds=persona.max_age_s), now + AT_LEAST),
+        permit_id=reservation.permit_id,
+        permit_at=reservation.quota.free_at,
+        username=username,
+        color=shade,
+        prepared={"model": params.get("model") or persona.model, "priority": params.get("priority"), "request": request.document()},
+    )
+    reply.save(force_insert=True)
+    if reservation.permit_id is None:
+        say("reply.waits", f"{persona.username} waits with its answer: {reservation.quota.why}", subject=f"reply:{reply.pk}")
+    else:
+        queued(reply, persona, now)
+    return 1
+
+
+def _overrides(message: Line, persona: Persona) -> tuple[str, str, dict[str, Any]]:
+    """The identity and the parameters that the message asks for. Raises ValueError for an identity that is none."""
+    params = dict(message.params or {})
+    if not params.get("ais"):
+        return persona.username, color(persona.color), params
+    identity = ais(str(params["ais"]))
+    shade = identity.color or drawn(lambda: throw(message.remote_id, persona.slug, "color"))
+    return name(identity.username), shade, params
+
+
+def limits(quota: Quota) -> list[dict[str, Any]]:
+    """What the limits left at the decision, for the verdict."""
+    return [{"rule": str(left.rule), "left": left.remaining} for left in quota.left]
+
+
+def queued(reply: Reply, persona: Persona, now: datetime) -> bool:
+    """Queue the generation of a reply that has its permit. A request that cannot be queued ends the reply with the reason."""
+    prepared = reply.prepared
+    assert prepared is not None
+    wish = prepared["priority"]
+    request = prepared["request"]
+    try:
+        with transaction.atomic():
+            generation = queue.submit(
+                prepared["model"],
+                Request(messages=request["messages"], sampling=request["sampling"], max_tokens=request["max_tokens"], stop=request["stop"]),
+                caller=f"entity:{persona.slug}"[:100],
+                now=now,
+                priority=persona.priority if wish is None else wish,
+                deadline=reply.deadline,
+                pin=persona.preferred_server,
+            )
+    except BotError as error:
+        if reply.permit_id:
+            spend.refund(reply.permit_id, now)
+        moved(reply, ReplyState.WAITING, ReplyState.FAILED, ended_at=now, reason=str(error), prepared=None)
+        say("reply.failed", f"{persona.username} cannot answer: {error}", subject=f"reply:{reply.pk}", level=Level.ERROR, code=error.code)
+        return False
+    Reply.objects.filter(pk=reply.pk).update(generation_id=generation, prepared=None, permit_at=None)
+    say("reply.queued", f"{persona.username} will answer {reply.message}", subject=f"reply:{reply.pk}", generation=generation)
+    return True
+
+
+def admit(reply: Reply, persona: Persona, now: datetime) -> bool:
+    """A waiting reply, locked by the caller, asks its limits again. Too late, it is dropped with the reason."""
+    if reply.deadline <= now:
+        moved(
+            reply, ReplyState.WAITING, ReplyState.DROPPED, ended_at=now, prepared=None, reason="its limits refused it until it was too late"
+        )
+        say(
+            "reply.dropped",
+            f"{persona.username} answers no more: its limits refused it too long",
+            subject=f"reply:{reply.pk}",
+            level=Level.WARNING,
+        )
+        wake(Channel.DELIVER)
+        return False
+    reservation = spend.reserve(persona.id, now)
+    if reservation.permit_id is None:
+        Reply.objects.filter(pk=reply.pk).update(permit_at=reservation.quota.free_at)
+        return False
+    reply.permit_id = reservation.permit_id
+    Reply.objects.filter(pk=reply.pk).update(permit_id=reservation.permit_id)
+    return queued(reply, persona, now)

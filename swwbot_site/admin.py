@@ -1,0 +1,97 @@
+"""The project's own pages in the admin: events, people, and the worker's tasks."""
+
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from swwbot_site.lib.adminkit import STATES, Record, column, pretty
+from swwbot_site.lib.words import short
+from swwbot_site.models import ConfigImport, Event
+
+admin.site.unregister([User, Group])
+
+
+@admin.register(Event)
+class EventAdmin(Record):
+    """What happened, newest first."""
+
+    list_display = ("at", "badge", "kind", "subject", "said")
+    list_display_links = ("at", "said")
+    list_filter = ("level", "kind")
+    search_fields = ("=subject", "^kind", "text")
+    search_help_text = "subject, kind or words"
+    fieldsets = ((None, {"fields": (("at", "level"), ("kind", "subject"), "text", "details")}),)
+    readonly_fields = ("details",)
+
+    @column("level", ordering="level", label=STATES)
+    def badge(self, row: Event) -> str:
+        return row.level
+
+    @column("text")
+    def said(self, row: Event) -> str:
+        return short(row.text, 160)
+
+    @column("detail")
+    def details(self, row: Event) -> SafeString:
+        return pretty(row.detail)
+
+
+@admin.register(ConfigImport)
+class ConfigImportAdmin(Record):
+    """Which configuration file was met where, and what became of it."""
+
+    list_display = ("at", "source", "host", "badge", "version", "digest")
+    list_filter = ("outcome", "source", "host")
+    search_fields = ("source", "host", "^digest")
+    fieldsets = ((None, {"fields": (("source", "host", "at"), ("outcome", "version"), "digest", "names", "gone")}),)
+    readonly_fields = ("names", "gone")
+
+    @column("outcome", ordering="outcome", label={"imported": "success", "rejected": "danger", "stale": "warning"})
+    def badge(self, row: ConfigImport) -> str:
+        return row.outcome
+
+    @column("what the file says")
+    def names(self, row: ConfigImport) -> SafeString:
+        return pretty(row.said)
+
+    @column("disabled since")
+    def gone(self, row: ConfigImport) -> SafeString:
+        return pretty(row.retired)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
+    """Who may look and change."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
+    """What several people may do."""
+
+
+class TaskAdmin(Record):
+    """The worker's own tables, which are only alarm clocks: to look at."""
+
+
+def _seal(name: str, columns: tuple[str, ...]) -> None:
+    model: Any = apps.get_model("django_q", name)
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
+    admin.site.register(model, type(f"{name}Admin", (TaskAdmin,), {"list_display": columns, "ordering": ("-pk",)}))
+
+
+_seal("Schedule", ("id", "name", "func", "schedule_type", "next_run", "cluster"))
+_seal("Success", ("name", "func", "started", "stopped", "group"))
+_seal("Failure", ("name", "func", "started", "stopped", "attempt_count"))
+_seal("OrmQ", ("id", "key", "lock"))

@@ -1,0 +1,144 @@
+"""`entities[]`: one object of any format read into an entity's part, and shown."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+from swwbot_site.config import escapes, section, tables
+from swwbot_site.config.part import ENTITY, Part
+from swwbot_site.config.problems import Findings, step
+
+NAME: Final = 16
+"""UTF-16 units of a username; a backend cuts longer ones silently."""
+
+READS: Final = 50
+"""Messages an entity reads where a September file says 0 or nothing."""
+
+NOM: Final = 100
+"""The same in the October format."""
+
+OCTOBER: Final = frozenset(
+    {
+        *("nom", "systemRole", "baseModel", "quantizations", "defaultQuantization"),
+        *("filterOut", "trimAfter", "trimWhitespace", "addNewlineToContext", "addEntityUsername"),
+    }
+)
+"""Keys that only entities of October have: one of them means a prompt of one message (`joined`)."""
+
+QUANTIZATION: Final = "f16"
+
+
+def read(raw: Mapping[str, Any], path: str, priority: int | None, literal: bool, findings: Findings) -> Part | None:
+    """An entity's part; None, with an error found, if it has no id. `priority` is what the file gives those that name none."""
+    reading = section.read(tables.ENTITY, raw if literal else escapes.decoded(raw, path, findings), path, findings)
+    said, assumed = reading.said, {}
+    hidden = {column: said.pop(column) for column in [*said] if column.startswith("_")}
+    slug = said.pop("slug", None)
+    if slug is None:
+        if "id" not in raw:
+            findings.error(step(path, "id"), "is absent; every entity needs an id of its own")
+        return None
+    if "prompt_format" not in said and not OCTOBER.isdisjoint(raw):
+        said["prompt_format"] = "joined"
+        assumed["messages_to_read"] = NOM
+    if "priority" not in said and priority is not None:
+        said["priority"] = priority
+    _identity(slug, said, assumed, path, findings)
+    _model(hidden, said, path, findings)
+    _window(hidden, said, path, findings)
+    _absent(said, path, findings)
+    if "_quantizations" in hidden:
+        reading.rest["quantizations"] = hidden["_quantizations"]
+    if reading.rest:
+        said["extra"] = reading.rest
+    return Part(kind=ENTITY, name=slug, path=path, said=said, assumed=assumed)
+
+
+def _identity(slug: str, said: dict[str, Any], assumed: dict[str, Any], path: str, findings: Findings) -> None:
+    name = said.get("username")
+    if name is None:
+        assumed["username"] = fitting(slug)
+        findings.warn(step(path, "username"), f"is absent; a new entity is called {assumed['username']!r}, after its id")
+    elif fitting(name) != name:
+        said["username"] = fitting(name)
+        findings.warn(
+            step(path, "username"), f"is longer than {NAME} characters; cut to {said['username']!r}, as the backend would do silently"
+        )
+    color = said.get("color")
+    if color is None:
+        assumed["color"] = shade(slug)
+        findings.warn(step(path, "color"), f"is absent; a new entity gets {assumed['color']}, made from its id")
+    elif not _known(color):
+        findings.warn(step(path, "color"), f"is {color!r}, neither rgb(r, g, b) nor nine digits; posted as it is")
+
+
+def fitting(name: str) -> str:
+    """The beginning of a name that every backend keeps whole."""
+    return name.encode("utf-16-le")[: NAME * 2].decode("utf-16-le", "ignore").strip()
+
+
+def shade(slug: str) -> str:
+    """A colour that an id always gets, nine digits, light enough for a dark page."""
+    return "".join(f"{64 + byte % 192:03d}" for byte in sha256(slug.encode()).digest()[:3])
+
+
+def _known(color: str) -> bool:
+    digits, _, suffix = color.partition("-")
+    if digits.isascii() and digits.isdigit() and len(digits) == 9 and (suffix.isalnum() or suffix == ""):
+        return all(int(digits[at : at + 3]) <= 255 for at in (0, 3, 6))
+    inside = color.removeprefix("rgb(").removesuffix(")").split(",")
+    numbers = [part.strip() for part in inside]
+    return color.startswith("rgb(") and len(numbers) == 3 and all(n.isascii() and n.isdigit() and int(n[:9]) <= 255 for n in numbers)
+
+
+def _model(hidden: Mapping[str, Any], said: dict[str, Any], path: str, findings: Findings) -> None:
+    base, offered = hidden.get("_base"), hidden.get("_quantizations", {})
+    if offered:
+        findings.warn(
+            step(path, "quantizations"), "is only compared with defaultQuantization: the servers themselves say which files they have"
+        )
+    if base is None:
+        if "_quantization" in hidden:
+            findings.warn(step(path, "defaultQuantization"), "has no effect without baseModel")
+        return
+    if said.get("model"):
+        findings.warn(step(path, "baseModel"), f"has no effect: model says {said['model']!r}")
+        return
+    quantization = hidden.get("_quantization", QUANTIZATION)
+    said["model"] = f"{base}@{quantization}"
+    chosen = offered.get(quantization) if offered else {}
+    if not isinstance(chosen, dict) or chosen.get("enabled", True) is not True:
+        findings.warn(step(path, "quantizations"), f"does not offer {quantization}; {said['model']} is asked for all the same")
+
+
+def _window(hidden: Mapping[str, Any], said: dict[str, Any], path: str, findings: Findings) -> None:
+    for column, key in (("_messages", "messagesToRead"), ("_window", "contextWindow")):
+        if column not in hidden:
+            continue
+        where, number = step(path, key), hidden[column]
+        if "messages_to_read" in said:
+            findings.warn(
+                where, f"has no effect: {'nom or messagesToRead' if column == '_window' else 'nom'} says {said['messages_to_read']}"
+            )
+            continue
+        if number == 0:
+            findings.warn(where, f"is 0, which means {READS}")
+        said["messages_to_read"] = number or READS
+
+
+def _absent(said: Mapping[str, Any], path: str, findings: Findings) -> None:
+    if "system_prompt" not in said:
+        findings.warn(step(path, "systemPrompt"), 'is absent; a new entity stays disabled until it has one (write "" if it needs none)')
+    elif not said["system_prompt"].strip():
+        findings.warn(step(path, "systemPrompt"), "is empty; the model speaks as itself")
+    if not any(column.startswith("limits.") for column in said):
+        findings.warn(step(path, "rateLimits"), "is absent; a new entity has no limits of its own, only those of all entities together")
+    if said.get("responds_to_all_ai") and said.get("responds_to_these_ai"):
+        findings.warn(
+            step(step(path, "conversationSettings"), "respondsToTheseAiOnly"), "has no effect while respondsToAllAiMessages is true"
+        )
+
+
+def show(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An entity's row as the file writes it, with what its file said besides."""
+    return section.merged(section.show(tables.ENTITY, row), row["extra"])

@@ -1,0 +1,167 @@
+"""Every key of the file: which column it sets, what it may hold, or why it has no effect. docs/configuration.md says it in prose."""
+
+from typing import Final
+
+from swwbot_site.config.kinds import FLAG, OBJECT, PROSE, TEXTS, choice, millis, nullable, real, text, whole
+from swwbot_site.config.section import Field
+
+STRATEGIES: Final = ("least-loaded", "round-robin", "model-affinity", "memory-based", "expected-time")
+DIALECTS: Final = ("auto", "lmstudio-v1", "lmstudio-v0", "openai", "design")
+GENERATIONS: Final = ("auto", "kv", "kv-patch", "kv-queue", "do")
+DIRECTIONS: Final = ("low-first", "high-first")
+FORMATS: Final = ("blob", "joined", "turns")
+ROLES: Final = ("system", "assistant", "user")
+LIMITED: Final = ("wait", "drop")
+
+_SMALL: Final = 32767
+_LARGE: Final = 2**31 - 1
+_NEVER_BUILT: Final = "the original read it nowhere, and neither does this bot"
+
+SERVER: Final = (
+    Field(key="name", column="name", kind=text(100, empty=False)),
+    Field(key="enabled", column="enabled", kind=FLAG),
+    Field(key="ip", column="_ip", kind=text(255, empty=False)),
+    Field(key="port", column="_port", kind=whole(1, 65535)),
+    Field(key="url", column="_url", kind=text(500, empty=False)),
+    Field(key="token", column="_token", kind=nullable(text(500), "")),
+    Field(key="dialect", column="dialect", kind=choice(*DIALECTS)),
+    Field(key="slots", column="slots", kind=nullable(whole(1, _SMALL))),
+    Field(key="region", column="region", kind=text(50)),
+    Field(key="weight", column="weight", kind=real(0.01, 1e6)),
+    Field(key="draining", column="draining", kind=FLAG),
+    Field(key="capabilities.maxMemory", column="budget_gb", kind=real(0.1, 1e6)),
+    Field(key="capabilities.supportedFormats", column="formats", kind=TEXTS),
+    Field(key="capabilities.preferredModels", column="preferred_models", kind=TEXTS),
+    Field(key="capabilities.maxConcurrentModels", column="max_models", kind=nullable(whole(1, _SMALL))),
+)
+
+CLUSTER: Final = (
+    Field(key="loadBalancingStrategy", column="strategy", kind=choice(*STRATEGIES)),
+    Field(key="connectTimeout", column="connect_timeout_s", kind=millis()),
+    Field(key="probeTimeout", column="probe_timeout_s", kind=millis()),
+    Field(key="modelLoadTimeout", column="load_timeout_s", kind=millis()),
+    Field(key="firstTokenTimeout", column="first_token_timeout_s", kind=millis()),
+    Field(key="requestTimeout", column="idle_timeout_s", kind=millis()),
+    Field(key="totalTimeout", column="total_timeout_s", kind=millis()),
+    Field(key="maxRetries", column="_retries", kind=whole(0, 19)),
+    Field(key="minResidency", column="min_residency_s", kind=millis(zero=True)),
+    Field(key="modelUnloadDelay", column="unload_delay_s", kind=millis(zero=True)),
+    Field(key="keepModelsLoaded", column="keep_models_loaded", kind=FLAG),
+    Field(key="healthMonitor", column="monitor", kind=FLAG),
+    Field(key="healthCheckInterval", column="health_check_interval_s", kind=millis()),
+    Field(key="pollInterval", column="load_poll_interval_s", kind=millis()),
+    Field(key="maxLoadAttempts", column="max_load_attempts", kind=whole(1, _SMALL)),
+    Field(key="reconcileInterval", column="reconcile_interval_s", kind=millis()),
+    Field(key="breakerFailures", column="breaker_failures", kind=whole(1, _SMALL)),
+    Field(key="breakerPause", column="breaker_pause_s", kind=millis()),
+    Field(key="cacheTtl", column="cache_ttl_s", kind=millis(zero=True)),
+)
+
+FEED: Final = (
+    Field(key="name", column="name", kind=text(100, empty=False)),
+    Field(key="url", column="url", kind=text(500, empty=False)),
+    Field(key="enabled", column="enabled", kind=FLAG),
+    Field(key="generation", column="generation", kind=choice(*GENERATIONS)),
+    Field(key="priorityDirection", column="priority_direction", kind=choice(*DIRECTIONS)),
+    Field(key="dryRun", column="dry_run", kind=FLAG),
+    Field(key="domain", column="domain", kind=text(200, empty=False)),
+    Field(key="pollingInterval", column="poll_interval_s", kind=millis()),
+    Field(key="overlap", column="overlap_s", kind=millis(zero=True)),
+    Field(key="postInterval", column="post_interval_s", kind=millis(zero=True)),
+    Field(key="origin", column="origin", kind=text(200)),
+    Field(key="exempt", column="exempt", kind=FLAG),
+    Field(key="maxText", column="max_text", kind=whole(1, _LARGE)),
+    Field(key="maxBotRun", column="max_bot_run", kind=whole(0, _SMALL)),
+    Field(key="maxRepliers", column="max_repliers", kind=whole(0, _SMALL)),
+)
+
+_GAP: Final = nullable(whole(0, _LARGE))
+_POSTS: Final = nullable(whole(1, _LARGE))
+LIMITS: Final = (
+    Field(key="rateLimits.minSecondsBetweenPosts", column="limits.gap", kind=_GAP),
+    Field(key="rateLimits.maxPostsPerMinute", column="limits.minute", kind=_POSTS),
+    Field(key="rateLimits.maxPostsPerHour", column="limits.hour", kind=_POSTS),
+    Field(key="rateLimits.maxPostsPerDay", column="limits.day", kind=_POSTS),
+)
+
+_TRAIT: Final = "the original never put it into a prompt; describe it in systemPrompt"
+ENTITY: Final = (
+    Field(key="id", column="slug", kind=text(100, empty=False)),
+    Field(key="enabled", column="enabled", kind=FLAG),
+    Field(key="disabledReason", column="disabled_reason", kind=PROSE),
+    Field(key="username", column="username", kind=text(1000, empty=False)),
+    Field(key="aliases", column="aliases", kind=TEXTS),
+    Field(key="color", column="color", kind=text(40, empty=False)),
+    Field(key="model", column="model", kind=nullable(text(300), "")),
+    Field(key="baseModel", column="_base", kind=text(280, empty=False)),
+    Field(key="quantizations", column="_quantizations", kind=OBJECT),
+    Field(key="defaultQuantization", column="_quantization", kind=text(19, empty=False)),
+    Field(key="preferredServer", column="preferred_server", kind=nullable(text(100), "")),
+    Field(key="promptFormat", column="prompt_format", kind=choice(*FORMATS)),
+    Field(key="systemRole", column="system_role", kind=choice(*ROLES)),
+    Field(key="systemPrompt", column="system_prompt", kind=PROSE),
+    Field(key="userPrompt", column="user_prompt", kind=PROSE),
+    Field(key="nom", column="messages_to_read", kind=whole(1, 1000)),
+    Field(key="messagesToRead", column="_messages", kind=whole(0, 1000)),
+    Field(key="contextWindow", column="_window", kind=whole(0, 1000)),
+    Field(key="addNewlineToContext", column="add_newline_to_context", kind=FLAG),
+    Field(key="addEntityUsername", column="add_entity_username", kind=FLAG),
+    Field(key="temperature", column="temperature", kind=nullable(real(0, 10))),
+    Field(key="maxTokens", column="max_tokens", kind=nullable(whole(1, _LARGE))),
+    Field(key="topP", column="top_p", kind=nullable(real(0, 1))),
+    Field(key="topK", column="top_k", kind=nullable(whole(0, _LARGE))),
+    Field(key="minP", column="min_p", kind=nullable(real(0, 1))),
+    Field(key="repeatPenalty", column="repeat_penalty", kind=nullable(real(0, 10))),
+    Field(key="frequencyPenalty", column="frequency_penalty", kind=nullable(real(-2, 2))),
+    Field(key="presencePenalty", column="presence_penalty", kind=nullable(real(-2, 2))),
+    Field(key="stop", column="stop", kind=TEXTS),
+    Field(key="filterOut", column="filter_out", kind=TEXTS),
+    Field(key="trimAfter", column="trim_after", kind=TEXTS),
+    Field(key="trimWhitespace", column="trim_whitespace", kind=FLAG),
+    Field(key="responseChance", column="response_chance", kind=real(0, 1)),
+    Field(key="weight", column="weight", kind=real(0, 1e6)),
+    Field(key="defaultPriority", column="priority", kind=whole(0, 99)),
+    *LIMITS,
+    Field(key="conversationSettings.respondsToHumanMessages", column="responds_to_humans", kind=FLAG),
+    Field(key="conversationSettings.respondsToAllAiMessages", column="responds_to_all_ai", kind=FLAG),
+    Field(key="conversationSettings.respondsToTheseAiOnly", column="responds_to_these_ai", kind=TEXTS),
+    Field(key="maxAgeSeconds", column="max_age_s", kind=whole(1, _LARGE)),
+    Field(key="whenLimited", column="when_limited", kind=choice(*LIMITED)),
+    Field(key="holdForApproval", column="hold", kind=FLAG),
+    Field(key="traits.style", column="style", kind=text(200), dead=_TRAIT),
+    Field(key="traits.mood", column="mood", kind=text(200), dead=_TRAIT),
+    Field(key="traits.interests", column="interests", kind=TEXTS, dead=_TRAIT),
+    Field(key="greeting", dead="it belonged to the private chats of October"),
+)
+
+_GLOBAL: Final = (
+    "the original never obeyed it, so neither is it obeyed here; write globalSettings.rateLimits.{} to limit all entities together"
+)
+GLOBAL: Final = (
+    Field(key="defaultModel", column="default_model", kind=nullable(text(300), "")),
+    *LIMITS,
+    Field(key="minTimeBetweenMessages", dead=_GLOBAL.format("minSecondsBetweenPosts (in seconds)")),
+    Field(key="maxMessagesPerMinute", dead=_GLOBAL.format("maxPostsPerMinute")),
+    Field(key="requireHumanActivity", dead=_NEVER_BUILT),
+    Field(key="cloudflareWorkerRateLimits", dead="it only describes the message backend's own limits"),
+)
+
+BOT: Final = (
+    Field(key="pollingInterval", column="poll_interval_s", kind=millis()),
+    Field(key="websocketPort", dead="the status page and the API replace the WebSocket; the setting PORT says where"),
+    Field(key="enableConsoleLogs", dead="the console always reports; the setting LOG_LEVEL says how much"),
+)
+
+QUEUE: Final = (
+    Field(key="maxRetries", column="_retries", kind=whole(0, 19)),
+    Field(key="defaultPriority", column="priority", kind=whole(0, 99)),
+    Field(key="enabled", dead="the queue is always on"),
+    Field(key="maxConcurrentWorkers", dead="as many answers run at once as the loaded models have slots; a server's `slots` bounds them"),
+    Field(key="staleClaimTimeout", dead="claims are leases that a living worker renews"),
+)
+
+TOP: Final = (
+    Field(key="version", column="_version", kind=nullable(PROSE, "")),
+    Field(key="escapes", column="_escapes", kind=choice("decode", "literal")),
+    Field(key="routerSettings", dead="the router was never built"),
+)

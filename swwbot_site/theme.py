@@ -1,0 +1,66 @@
+"""How the admin looks: django-unfold's settings."""
+
+from typing import Any, Final
+
+from django.urls import reverse_lazy
+
+
+def _item(title: str, icon: str, name: str) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}_changelist")}
+
+
+UNFOLD: Final[dict[str, Any]] = {
+    "SITE_TITLE": "Say What Want bot",
+    "SITE_HEADER": "Say What Want bot",
+    "SITE_SUBHEADER": "personas, cluster, conversation",
+    "SITE_SYMBOL": "forum",
+    "SITE_URL": "/status/",
+    "THEME": "dark",
+    "SHOW_VIEW_ON_SITE": True,
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": [
+            {"items": [{"title": "Status", "icon": "monitoring", "link": reverse_lazy("status")}]},
+            {
+                "title": "Personas",
+                "items": [
+                    _item("Entities", "groups", "entities_entity"),
+                    _item("Rate limits", "speed", "entities_ratelimit"),
+                    _item("Permits", "confirmation_number", "entities_permit"),
+                ],
+            },
+            {
+                "title": "Cluster",
+                "items": [
+                    _item("Servers", "dns", "cluster_server"),
+                    _item("Models", "psychology", "cluster_languagemodel"),
+                    _item("In memory", "memory", "cluster_placement"),
+                    _item("On disk", "hard_drive", "cluster_offer"),
+                    _item("Generations", "playlist_play", "cluster_generation"),
+                    _item("In flight", "flight", "cluster_seat"),
+                    _item("Policy", "tune", "cluster_clusterpolicy"),
+                ],
+            },
+            {
+                "title": "Conversation",
+                "items": [
+                    _item("Feeds", "rss_feed", "conversations_feed"),
+                    _item("Messages", "chat", "conversations_message"),
+                    _item("Replies", "reply", "conversations_reply"),
+                ],
+            },
+            {
+                "title": "Running",
+                "items": [
+                    _item("Events", "history", "swwbot_site_event"),
+                    _item("Imports", "upload_file", "swwbot_site_configimport"),
+                    _item("Engines", "settings_suggest", "conversations_engine"),
+                    _item("Schedules", "schedule", "django_q_schedule"),
+                    _item("Failed tasks", "error", "django_q_failure"),
+                ],
+            },
+            {"title": "People", "items": [_item("Users", "person", "auth_user"), _item("Groups", "group", "auth_group")]},
+        ],
+    },
+}
