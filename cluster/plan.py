@@ -4,9 +4,10 @@ from datetime import datetime
 
 from django.db.models import Count, Min, Q
 
+from cluster.logic.decision import Plan
 from cluster.logic.lifecycle import HELD, GenerationState, PlacementState, ServerState
 from cluster.logic.memory import headroom_gb
-from cluster.logic.placement import Plan, plan
+from cluster.logic.placement import plan
 from cluster.logic.state import ClusterState, Demand, ModelView, OfferView, PlacementView, PlanPolicy, ServerView
 from cluster.models import ClusterPolicy, Generation, LanguageModel, Offer, Placement, Server
 

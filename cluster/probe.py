@@ -4,6 +4,7 @@ Closed system: a server that is well is looked at only to reconcile; one that is
 monitor on, every server is looked at each health check interval.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -14,12 +15,20 @@ from cluster.address import endpoint, timeouts
 from cluster.health import fault, note
 from cluster.lmstudio.client import Client
 from cluster.lmstudio.errors import CapabilityMissing, PeerError
-from cluster.lmstudio.values import Detected, Endpoint, Timeouts
+from cluster.lmstudio.values import Detected, Endpoint, Listing, Timeouts
 from cluster.logic.lifecycle import ServerState
 from cluster.models import ClusterPolicy, Server
-from cluster.reconcile import reconcile
 from swwbot_site.lib import clock
-from swwbot_site.lib.loops import Rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a successful look showed. `listed_at` is the moment before the list was asked for."""
+
+    detected: Detected | None
+    listing: Listing
+    listed_at: datetime
+    latency_ms: float
 
 
 def due(owner: int, now: datetime) -> list[tuple[int, Endpoint, Timeouts]]:
@@ -46,8 +55,8 @@ def due(owner: int, now: datetime) -> list[tuple[int, Endpoint, Timeouts]]:
     return claimed
 
 
-async def probe(client: Client, rows: Rows, server_id: int, target: Endpoint, limits: Timeouts) -> None:
-    """Look at one server and write what was seen."""
+async def probe(client: Client, target: Endpoint, limits: Timeouts) -> Look | PeerError:
+    """Look at one server."""
     asked = clock.now()
     try:
         detected = None if target.dialect else await client.detect(target, limits)
@@ -56,21 +65,20 @@ async def probe(client: Client, rows: Rows, server_id: int, target: Endpoint, li
         listed_at = clock.now()
         listing = await client.list(target, limits)
     except PeerError as error:
-        await rows(unseen, server_id, error)
-        return
-    await rows(reconcile, server_id, listing, listed_at, clock.now())
-    await rows(seen, server_id, detected, listing.jit, (clock.now() - asked).total_seconds() * 1000)
+        return error
+    return Look(detected=detected, listing=listing, listed_at=listed_at, latency_ms=(clock.now() - asked).total_seconds() * 1000)
 
 
-def seen(server_id: int, detected: Detected | None, jit: bool | None, latency_ms: float) -> None:
+def seen(server_id: int, look: Look) -> None:
     """Record a successful look."""
     now = clock.now()
     with transaction.atomic():
-        values = {"seen_at": now, "listed_at": now, "latency_ms": latency_ms, "probe_lease_until": None, "probe_lease_owner": None}
-        if detected:
-            values |= {"detected": detected.dialect.value, "version": f"{detected.product} {detected.version}".strip()}
-        if jit is not None:
-            values["jit"] = jit
+        values = {"seen_at": now, "listed_at": now, "latency_ms": look.latency_ms, "probe_lease_until": None, "probe_lease_owner": None}
+        if look.detected:
+            version = f"{look.detected.product} {look.detected.version}".strip()
+            values |= {"detected": look.detected.dialect.value, "version": version}
+        if look.listing.jit is not None:
+            values["jit"] = look.listing.jit
         note(server_id, None, ClusterPolicy.current(), now)
         Server.objects.filter(pk=server_id).update(**values)
 

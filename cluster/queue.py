@@ -4,6 +4,7 @@ Both ways in, the conversation and other programs, queue here and get the same m
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -72,7 +73,8 @@ def submit(
     target = resolve(model)
     document = request.document()
     digest = fingerprint(target.key, document)
-    row = Generation(
+    answer = _cached(digest, now)
+    row = Generation.objects.create(
         model=target,
         pin=pinned(pin),
         priority=max(0, min(99, priority)),
@@ -81,16 +83,8 @@ def submit(
         request=document,
         request_hash=digest,
         queued_at=now,
+        **(_copied(answer, now) if answer else {}),
     )
-    known_answer = _cached(digest, now)
-    if known_answer is not None:
-        row.state = GenerationState.DONE
-        row.cached = True
-        row.text, row.reasoning, row.finish_reason = known_answer.text, known_answer.reasoning, known_answer.finish_reason
-        row.prompt_tokens, row.completion_tokens = known_answer.prompt_tokens, known_answer.completion_tokens
-        row.ended_at = now
-        row.decision = {"why": f"the same request was answered by generation {known_answer.pk}"}
-    row.save(force_insert=True)
     wake(Channel.DELIVER if row.cached else Channel.SERVE)
     return row.pk
 
@@ -115,6 +109,14 @@ def expire(now: datetime) -> int:
     if count:
         wake(Channel.DELIVER)
     return count
+
+
+def _copied(answer: Generation, now: datetime) -> dict[str, Any]:
+    """The columns of a request that a stored answer has answered."""
+    same = ("text", "reasoning", "finish_reason", "prompt_tokens", "completion_tokens")
+    why = f"the same request was answered by generation {answer.pk}"
+    ended = {"state": GenerationState.DONE, "cached": True, "ended_at": now, "decision": {"why": why}}
+    return {**ended, **{name: getattr(answer, name) for name in same}}
 
 
 def _cached(digest: str, now: datetime) -> Generation | None:

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from cluster.address import endpoint, timeouts
+from cluster.logic.decision import Load, Plan
+from cluster.logic.decision import Seat as Given
 from cluster.logic.lifecycle import HELD, GenerationState, PlacementState, ServerState
 from cluster.logic.memory import headroom_gb
 from cluster.logic.order import Errand, Orders, Ticket
-from cluster.logic.placement import Load, Plan
-from cluster.logic.placement import Seat as Given
 from cluster.models import ClusterPolicy, Generation, Offer, Placement, Seat, Server
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.leases import taken

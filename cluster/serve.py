@@ -19,8 +19,10 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from cluster import ask, finish, plan, probe, queue, ready, seat
+from cluster import ask, finish, plan, probe, queue, ready, reconcile, seat
 from cluster.lmstudio.client import Client
+from cluster.lmstudio.errors import PeerError
+from cluster.lmstudio.values import Endpoint, Timeouts
 from cluster.logic.lifecycle import GenerationState, PlacementState
 from cluster.logic.order import Errand, Orders, Outcome, Ticket
 from cluster.models import ClusterPolicy, Generation, Placement, Seat
@@ -28,7 +30,7 @@ from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.hooks import step
 from swwbot_site.lib.leases import FREE, LEASE, abandoned
-from swwbot_site.lib.loops import Context, Loop
+from swwbot_site.lib.loops import Context, Loop, Rows
 from swwbot_site.lib.transitions import move
 from swwbot_site.lib.wake import Channel, wake
 
@@ -90,6 +92,16 @@ def release(owner: int, tickets: list[int]) -> None:
     held.update(lease_until=clock.now() - timedelta(seconds=1))
 
 
+async def _look(client: Client, rows: Rows, server_id: int, target: Endpoint, limits: Timeouts) -> None:
+    """Look at a server, and make the rows agree with what it lists."""
+    look = await probe.probe(client, target, limits)
+    if isinstance(look, PeerError):
+        await rows(probe.unseen, server_id, look)
+        return
+    await rows(reconcile.reconcile, server_id, look.listing, look.listed_at, clock.now())
+    await rows(probe.seen, server_id, look)
+
+
 class Serve:
     """The serving loop of one engine: what it has in flight, and what has come back and is not stored yet."""
 
@@ -109,7 +121,7 @@ class Serve:
             self._store = context.spawn(self._storing(context), "store")
         now = clock.now()
         for server_id, target, limits in await context.rows(probe.due, context.owner, now):
-            look = context.spawn(probe.probe(client, context.rows, server_id, target, limits), f"probe {server_id}")
+            look = context.spawn(_look(client, context.rows, server_id, target, limits), f"probe {server_id}")
             self._looks.add(look)
             look.add_done_callback(self._looks.discard)
         capacity = settings.ENGINE_IN_FLIGHT - len(self._flights)

@@ -1,4 +1,6 @@
-"""A feed and a message row, in the words of the client and of the logic."""
+"""A feed and a message row, in the words of the client and of the logic; how often a feed is polled."""
+
+from django.conf import settings
 
 from conversations.feed.values import Direction, Endpoint, Generation
 from conversations.logic.message import Line
@@ -31,3 +33,8 @@ def line(row: Message) -> Line:
         context=None if row.context is None else tuple(str(c) for c in row.context),
         params=row.bot_params,
     )
+
+
+def interval(feed: Feed) -> float:
+    """Seconds between polls: POLLING_INTERVAL, if it is set, otherwise the feed's own."""
+    return settings.POLLING_INTERVAL / 1000 if settings.POLLING_INTERVAL else feed.poll_interval_s

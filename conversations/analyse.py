@@ -1,6 +1,5 @@
 """Step 3: what surrounds a message: the window before it, how long bots have been among themselves, whether it is ours to answer."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 
@@ -8,17 +7,8 @@ from conversations.address import line
 from conversations.feed.values import Generation
 from conversations.logic.lifecycle import Debt
 from conversations.logic.message import Line
-from conversations.logic.verdict import Room
+from conversations.logic.verdict import Room, Scene
 from conversations.models import Feed, Message
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """A message, the lines before it (oldest first) and the room."""
-
-    message: Line
-    window: tuple[Line, ...]
-    room: Room
 
 
 def window(message: Message, lines: int) -> tuple[Line, ...]:

@@ -22,6 +22,7 @@ from django.db import transaction
 from conversations import analyse, clean, confirm, decide, ingest, poll, post, settle
 from conversations.feed.client import Client
 from conversations.feed.errors import FeedError
+from conversations.logic.haul import Target
 from conversations.logic.lifecycle import ReplyState
 from conversations.models import Feed, Message, Reply
 from entities import read
@@ -105,7 +106,7 @@ class Listen:
     def _polled(self, feed_id: int, _: asyncio.Task[None]) -> None:
         self._polls.pop(feed_id, None)
 
-    async def _poll(self, context: Context, target: poll.Target) -> None:
+    async def _poll(self, context: Context, target: Target) -> None:
         step("poll.before")
         entities = frozenset(p.slug for p in await context.rows(read.personas)) if target.generation != "kv" else frozenset()
         try:

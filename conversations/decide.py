@@ -8,13 +8,12 @@ from django.db import transaction
 
 from cluster import queue
 from cluster.logic.request import Request
-from conversations.analyse import Scene
 from conversations.feed.identity import ais, color, drawn, name
 from conversations.logic import context, prompt
 from conversations.logic.dice import throw
 from conversations.logic.lifecycle import Mode, ReplyState
 from conversations.logic.message import Line
-from conversations.logic.verdict import Yes
+from conversations.logic.verdict import Scene, Yes
 from conversations.logic.verdict import decide as judge
 from conversations.models import Message, Reply
 from entities import spend

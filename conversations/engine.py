@@ -8,15 +8,13 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from threading import Barrier
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import psycopg
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from conversations.models import Engine
@@ -25,14 +23,12 @@ from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.hooks import load, manager
 from swwbot_site.lib.leases import BEAT, LEASE, SPACE, alone, draw, living
 from swwbot_site.lib.loops import Context, Loop
+from swwbot_site.lib.threads import Threads
 from swwbot_site.lib.wake import Channel
 
-T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 SHIFT_OVER: Final = "the shift is over"
-THREADS: Final = 6
-"""Threads, and so database connections, of one engine."""
 STEADY_S: Final = 0.5
 RETRY_S: Final = 1.0
 
@@ -43,49 +39,6 @@ ENGINES: Final = 2**31 - 1
 def running(queue: str) -> int:
     """Engines that live on a queue."""
     return Engine.objects.filter(cluster=queue, ended_at__isnull=True, owner__in=living()).count()
-
-
-class Threads:
-    """Runs functions that touch rows. A database that goes away is waited for, and the step is done again: every step is one
-    transaction of guarded moves, so doing it twice does it once."""
-
-    def __init__(self, stopping: asyncio.Event) -> None:
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="rows")
-        self._stopping = stopping
-
-    async def __call__(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
-        loop = asyncio.get_running_loop()
-        told = False
-        while True:
-            try:
-                return await loop.run_in_executor(self._pool, lambda: _fresh(function, *args, **kwargs))
-            except (OperationalError, InterfaceError) as exc:
-                if self._stopping.is_set():
-                    raise
-                if not told:
-                    log.warning("database.away", error=str(exc), step=getattr(function, "__qualname__", str(function)))
-                    told = True
-                await asyncio.sleep(RETRY_S)
-
-    def close(self) -> None:
-        """End the threads and their connections."""
-        together = Barrier(THREADS)  # each waits for the others, so that every thread gets one and closes its own
-        for _ in range(THREADS):
-            self._pool.submit(_hang_up, together)
-        self._pool.shutdown(wait=True)
-
-
-def _fresh(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    try:
-        return function(*args, **kwargs)
-    except (OperationalError, InterfaceError):
-        connection.close()
-        raise
-
-
-def _hang_up(together: Barrier) -> None:
-    connection.close()
-    together.wait(timeout=5)
 
 
 async def run(queue: str, ended: Callable[[], str], seconds: float) -> str:

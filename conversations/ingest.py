@@ -7,11 +7,12 @@ from typing import Any
 
 from django.db import transaction
 
+from conversations.address import interval
 from conversations.feed.values import BotParams, FeedMessage, Generation
 from conversations.logic.cadence import next_poll
+from conversations.logic.haul import Haul
 from conversations.logic.lifecycle import Debt
 from conversations.models import Feed, Message, Reply
-from conversations.poll import Haul, interval
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.hooks import step
 

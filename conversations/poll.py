@@ -4,19 +4,17 @@ Network only, except `due` and `failed`. One engine at a time polls a feed, by t
 """
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Min, Q
 
-from conversations.address import endpoint
+from conversations.address import endpoint, interval
 from conversations.feed.client import Client
 from conversations.feed.errors import Ambiguous, Conflict, FeedError, NotFound
-from conversations.feed.values import Endpoint, FeedMessage, Generation, Page
+from conversations.feed.values import Endpoint, FeedMessage, Generation
 from conversations.logic.cadence import next_poll
+from conversations.logic.haul import Haul, Target
 from conversations.models import Feed, Message
 from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
@@ -24,38 +22,6 @@ from swwbot_site.lib.leases import abandoned, living, taken
 
 FARTHEST_MS = 3_600_000
 """How far back an undecided message keeps the window open."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A feed to poll. `after` is ms, None at the first contact; `known` are the entity ids we may claim messages for."""
-
-    feed_id: int
-    name: str
-    url: str
-    generation: str
-    endpoint: Endpoint | None
-    after: int | None
-    worker: str
-    claim: bool
-    pending: frozenset[str]
-    """Messages that we know and that wait in the feed's queue."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Haul:
-    """What a poll brought. `claimed` are messages of the feed's queue that are ours now; `doubtful`: a claim whose answer was lost."""
-
-    target: Target
-    generation: str
-    page: Page
-    claimed: Sequence[FeedMessage] = ()
-    doubtful: bool = False
-
-
-def interval(feed: Feed) -> float:
-    """Seconds between polls: POLLING_INTERVAL, if it is set, otherwise the feed's own."""
-    return settings.POLLING_INTERVAL / 1000 if settings.POLLING_INTERVAL else feed.poll_interval_s
 
 
 def due(owner: int, now: datetime) -> list[Target]:

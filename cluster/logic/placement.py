@@ -19,103 +19,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cluster.logic import balancing, eviction
-from cluster.logic.lifecycle import HELD, PlacementState
+from cluster.logic.board import Board, may
+from cluster.logic.board import board as start
+from cluster.logic.decision import Impossible, Load, Plan, Seat, Unload, Wait
+from cluster.logic.lifecycle import PlacementState
 from cluster.logic.state import ClusterState, Demand, OfferView, PlacementView, PlanPolicy, ServerView
 
 USUAL_GB_PER_S = 0.5
 """Taken for the speed of a load where none was seen yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
-    """Give `n` waiting generations of a demand a seat on a placement."""
-
-    model_id: int
-    pin_id: int | None
-    placement_id: int
-    server_id: int
-    n: int
-    why: str
-    candidates: tuple[dict[str, object], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """Load a model; first unload the placements of `evict`."""
-
-    model_id: int
-    server_id: int
-    gb: float
-    evict: tuple[int, ...]
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unload:
-    """Let an idle placement go without need."""
-
-    placement_id: int
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """Nothing to be done for a demand now; look again at `until` if nothing happens before."""
-
-    model_id: int
-    pin_id: int | None
-    until: datetime | None
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Impossible:
-    """No server could ever serve a demand; its generations fail with `why`."""
-
-    model_id: int
-    pin_id: int | None
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to do now, in the order it was decided."""
-
-    seats: tuple[Seat, ...] = ()
-    loads: tuple[Load, ...] = ()
-    unloads: tuple[Unload, ...] = ()
-    waits: tuple[Wait, ...] = ()
-    impossible: tuple[Impossible, ...] = ()
-
-
-@dataclass(slots=True)
-class _Board:
-    """The state with the plan's own decisions marked on it, so that a later demand sees what an earlier one took."""
-
-    state: ClusterState
-    servers: dict[int, ServerView]
-    offers: dict[int, list[OfferView]]
-    by_server: dict[int, list[PlacementView]]
-    by_model: dict[int, list[PlacementView]]
-    taken: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    loading: set[int] = field(default_factory=set)
-    leaving: set[int] = field(default_factory=set)
-    reserved: dict[int, float] = field(default_factory=lambda: defaultdict(float))
-
-    def free_gb(self, server: ServerView) -> float:
-        """Memory that nothing holds and this plan has not promised."""
-        return server.budget_gb - sum(p.gb for p in self.by_server[server.id]) - self.reserved[server.id]
-
-    def free_slots(self, placement: PlacementView) -> int:
-        return 0 if placement.id in self.leaving else placement.free - self.taken[placement.id]
-
-    def in_flight(self, server_id: int) -> int:
-        return sum(p.in_flight + self.taken[p.id] for p in self.by_server[server_id])
-
-
 def plan(state: ClusterState, demand: Sequence[Demand], policy: PlanPolicy, now: datetime) -> Plan:
     """Decide for all of `demand` at once. Raises KeyError if the policy's strategy is not registered."""
-    board = _board(state)
+    board = start(state)
     urgent = sorted(demand, key=lambda d: (d.priority, d.oldest, d.model_id, d.pin_id or 0))
     wanted = frozenset(d.model_id for d in urgent)
     seats: list[Seat] = []
@@ -140,37 +56,7 @@ def plan(state: ClusterState, demand: Sequence[Demand], policy: PlanPolicy, now:
     return Plan(seats=tuple(seats), loads=tuple(loads), unloads=unloads, waits=tuple(waits), impossible=tuple(impossible))
 
 
-def _board(state: ClusterState) -> _Board:
-    by_server: dict[int, list[PlacementView]] = defaultdict(list)
-    by_model: dict[int, list[PlacementView]] = defaultdict(list)
-    for placement in sorted(state.placements, key=lambda p: p.id):
-        if placement.state in HELD:
-            by_server[placement.server_id].append(placement)
-            by_model[placement.model_id].append(placement)
-    offers: dict[int, list[OfferView]] = defaultdict(list)
-    for offer in sorted(state.offers, key=lambda o: o.server_id):
-        offers[offer.model_id].append(offer)
-    return _Board(
-        state=state,
-        servers={s.id: s for s in state.servers},
-        offers=offers,
-        by_server=by_server,
-        by_model=by_model,
-        loading={p.server_id for p in state.placements if p.state is PlacementState.LOADING},
-    )
-
-
-def _may(board: _Board, need: Demand, offer: OfferView) -> ServerView | None:
-    """The server of an offer, if this demand may run there at all (usable, the pin, the format)."""
-    server = board.servers.get(offer.server_id)
-    if server is None or not server.usable or (need.pin_id is not None and server.id != need.pin_id):
-        return None
-    if server.formats and offer.format and offer.format.lower() not in {f.lower() for f in server.formats}:
-        return None
-    return server
-
-
-def _hopeless(board: _Board, need: Demand) -> str:
+def _hopeless(board: Board, need: Demand) -> str:
     """Step 1: why no server could ever serve this demand; empty if one could."""
     model = board.state.models[need.model_id]
     if any(
@@ -193,7 +79,7 @@ def _hopeless(board: _Board, need: Demand) -> str:
         return (
             f"No server has the model {model.key}. Download it on one of {', '.join(sorted(s.name for s in usable))}, or correct the name."
         )
-    allowed = [server for offer in offers if (server := _may(board, need, offer))]
+    allowed = [server for offer in offers if (server := may(board, need, offer))]
     if not allowed:
         return f"The model {model.key} is on no server where it may run (pin, format, enabled)."
     largest = max(allowed, key=lambda s: (s.budget_gb, -s.id))
@@ -205,7 +91,7 @@ def _hopeless(board: _Board, need: Demand) -> str:
     return ""
 
 
-def _seats(board: _Board, need: Demand, policy: PlanPolicy) -> list[Seat]:
+def _seats(board: Board, need: Demand, policy: PlanPolicy) -> list[Seat]:
     """Step 2: seats on warm placements, one at a time to the best."""
     given: dict[int, int] = defaultdict(int)
     first: dict[int, tuple[dict[str, object], ...]] = {}
@@ -236,7 +122,7 @@ def _seats(board: _Board, need: Demand, policy: PlanPolicy) -> list[Seat]:
     ]
 
 
-def _candidate(board: _Board, placement: PlacementView, offer: OfferView | None) -> balancing.Candidate:
+def _candidate(board: Board, placement: PlacementView, offer: OfferView | None) -> balancing.Candidate:
     server = board.servers[placement.server_id]
     key = board.state.models[placement.model_id].key
     return balancing.Candidate(
@@ -255,7 +141,7 @@ def _candidate(board: _Board, placement: PlacementView, offer: OfferView | None)
     )
 
 
-def _room(board: _Board, need: Demand, policy: PlanPolicy, now: datetime, wanted: frozenset[int], *, warm: bool) -> Load | Wait:
+def _room(board: Board, need: Demand, policy: PlanPolicy, now: datetime, wanted: frozenset[int], *, warm: bool) -> Load | Wait:
     """Steps 3 to 7: what to do for a demand that still has somebody waiting."""
     model = board.state.models[need.model_id]
 
@@ -268,56 +154,83 @@ def _room(board: _Board, need: Demand, policy: PlanPolicy, now: datetime, wanted
         return wait(None, f"{model.key} is loading on {board.servers[coming[0].server_id].name}")
     if any(p.state is PlacementState.LOADED and p.id not in board.leaving and board.servers[p.server_id].well for p in here) or warm:
         return wait(None, f"{model.key} is loaded, and all its slots are taken")
-    fits: list[tuple[tuple[float, ...], ServerView]] = []
-    swaps: list[tuple[tuple[float, ...], ServerView, eviction.Eviction]] = []
-    reasons: list[str] = []
-    soonest: datetime | None = None
+    options = _options(board, need, policy, now, wanted)
+    if options.coming:
+        return wait(None, options.coming)
+    if options.fits:
+        server = min(options.fits, key=lambda pair: pair[0])[1]
+        return _load(board, need, server, (), f"{server.name} has room ({board.free_gb(server):.1f} GB free) and is ready soonest")
+    if options.swaps:
+        _, server, victims = min(options.swaps, key=lambda triple: triple[0])
+        gone = ", ".join(board.state.models[p.model_id].key for p in victims)
+        return _load(board, need, server, victims, f"room on {server.name} by letting go {gone} (idle, least recently used)")
+    why = "; ".join(options.reasons) or "no server that could hold it has been seen with it yet"
+    return wait(min(options.until, default=None), why)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Options:
+    """Where a model could be loaded now, each with its score (the lowest is best), and why it could not elsewhere."""
+
+    fits: list[tuple[tuple[float, ...], ServerView]] = field(default_factory=list)
+    swaps: list[tuple[tuple[float, ...], ServerView, tuple[PlacementView, ...]]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    until: list[datetime] = field(default_factory=list)
+    coming: str = ""
+    """Room that is already being made for it."""
+
+
+def _options(board: Board, need: Demand, policy: PlanPolicy, now: datetime, wanted: frozenset[int]) -> _Options:
+    options = _Options()
     for offer in board.offers[need.model_id]:
-        server = _may(board, need, offer)
-        if server is None or model.need_gb > server.budget_gb:
+        server = may(board, need, offer)
+        if server is None or board.state.models[need.model_id].need_gb > server.budget_gb:
             continue
         obstacle = _obstacle(board, server, offer, now)
-        if obstacle:
-            reasons.append(obstacle)
-            soonest = min(filter(None, (soonest, offer.cooldown_until)), default=None)
+        if not obstacle:
+            _weigh(options, board, need, offer, server, policy, now, wanted)
             continue
-        seconds = (offer.load_seconds or model.need_gb / USUAL_GB_PER_S) / server.weight
-        liking = 0.0 if model.key in server.preferred else 1.0 if "*" in server.preferred else 2.0
-        lack = model.need_gb - board.free_gb(server)
-        surplus = _surplus(board, server)
-        if lack <= 0 and surplus <= 0:
-            fits.append(((liking, seconds, -board.free_gb(server), float(server.id)), server))
-            continue
-        coming_free = sum(p.gb for p in board.by_server[server.id] if p.state is PlacementState.UNLOADING or p.id in board.leaving)
-        if 0 < lack <= coming_free:
-            return wait(None, f"room for {model.key} is being made on {server.name}")
-        choice = eviction.choose(
-            [p for p in board.by_server[server.id] if p.id not in board.leaving and board.taken[p.id] == 0],
-            max(0.0, lack),
-            policy,
-            now,
-            wanted,
-            instances=max(0, surplus),
-        )
-        if choice.victims:
-            stale = all((p.used_at or p.since) + timedelta(seconds=policy.unload_delay_s) <= now for p in choice.victims)
-            swaps.append(((0.0 if stale else 1.0, liking, choice.cost_gb, seconds, float(server.id)), server, choice))
-        else:
-            reasons.append(f"{server.name}: what could make room is busy, pinned, wanted or just loaded")
-            soonest = min(filter(None, (soonest, choice.until)), default=None)
-    if fits:
-        score, server = min(fits, key=lambda pair: pair[0])
-        return _load(board, need, server, (), f"{server.name} has room ({board.free_gb(server):.1f} GB free) and is ready soonest")
-    if swaps:
-        score, server, choice = min(swaps, key=lambda triple: triple[0])
-        gone = ", ".join(board.state.models[p.model_id].key for p in choice.victims or ())
-        return _load(board, need, server, choice.victims or (), f"room on {server.name} by letting go {gone} (idle, least recently used)")
-    if not reasons:
-        reasons.append("no server that could hold it has been seen with it yet")
-    return wait(soonest, "; ".join(reasons))
+        options.reasons.append(obstacle)
+        if offer.cooldown_until:
+            options.until.append(offer.cooldown_until)
+    return options
 
 
-def _obstacle(board: _Board, server: ServerView, offer: OfferView, now: datetime) -> str:
+def _weigh(
+    options: _Options,
+    board: Board,
+    need: Demand,
+    offer: OfferView,
+    server: ServerView,
+    policy: PlanPolicy,
+    now: datetime,
+    wanted: frozenset[int],
+) -> None:
+    """Add one server to the options: with room as it is, with room after evicting, or with the reason against it."""
+    model = board.state.models[need.model_id]
+    seconds = (offer.load_seconds or model.need_gb / USUAL_GB_PER_S) / server.weight
+    liking = 0.0 if model.key in server.preferred else 1.0 if "*" in server.preferred else 2.0
+    lack, surplus = model.need_gb - board.free_gb(server), _surplus(board, server)
+    if lack <= 0 and surplus <= 0:
+        options.fits.append(((liking, seconds, -board.free_gb(server), float(server.id)), server))
+        return
+    leaving = [p.gb for p in board.by_server[server.id] if p.state is PlacementState.UNLOADING or p.id in board.leaving]
+    if 0 < lack <= sum(leaving):
+        options.coming = options.coming or f"room for {model.key} is being made on {server.name}"
+        return
+    there = [p for p in board.by_server[server.id] if p.id not in board.leaving and board.taken[p.id] == 0]
+    choice = eviction.choose(there, max(0.0, lack), policy, now, wanted, instances=max(0, surplus))
+    if choice.victims:
+        delay = timedelta(seconds=policy.unload_delay_s)
+        fresh = any((p.used_at or p.since) + delay > now for p in choice.victims)
+        options.swaps.append(((float(fresh), liking, choice.cost_gb, seconds, float(server.id)), server, choice.victims))
+        return
+    options.reasons.append(f"{server.name}: what could make room is busy, pinned, wanted or just loaded")
+    if choice.until:
+        options.until.append(choice.until)
+
+
+def _obstacle(board: Board, server: ServerView, offer: OfferView, now: datetime) -> str:
     if not server.well:
         return f"{server.name} {server.why_not or 'is not well'}"
     if server.id in board.loading:
@@ -327,7 +240,7 @@ def _obstacle(board: _Board, server: ServerView, offer: OfferView, now: datetime
     return ""
 
 
-def _surplus(board: _Board, server: ServerView) -> int:
+def _surplus(board: Board, server: ServerView) -> int:
     """How many instances too many there would be with one more, by the server's own limit."""
     if server.max_models is None:
         return 0
@@ -335,7 +248,7 @@ def _surplus(board: _Board, server: ServerView) -> int:
     return held + 1 - server.max_models
 
 
-def _load(board: _Board, need: Demand, server: ServerView, victims: Sequence[PlacementView], why: str) -> Load:
+def _load(board: Board, need: Demand, server: ServerView, victims: Sequence[PlacementView], why: str) -> Load:
     gb = board.state.models[need.model_id].need_gb
     board.loading.add(server.id)
     board.leaving.update(p.id for p in victims)
@@ -343,7 +256,7 @@ def _load(board: _Board, need: Demand, server: ServerView, victims: Sequence[Pla
     return Load(model_id=need.model_id, server_id=server.id, gb=gb, evict=tuple(p.id for p in victims), why=why)
 
 
-def _stale(board: _Board, policy: PlanPolicy, now: datetime, wanted: frozenset[int]) -> list[Unload]:
+def _stale(board: Board, policy: PlanPolicy, now: datetime, wanted: frozenset[int]) -> list[Unload]:
     """Without `keep_models_loaded`: idle placements that nobody used for the unload delay."""
     delay = timedelta(seconds=policy.unload_delay_s)
     return [

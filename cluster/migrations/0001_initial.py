@@ -7,267 +7,559 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='ClusterPolicy',
+            name="ClusterPolicy",
             fields=[
-                ('id', models.PositiveSmallIntegerField(default=1, editable=False, primary_key=True, serialize=False)),
-                ('strategy', models.CharField(choices=[('least-loaded', 'least loaded'), ('round-robin', 'round robin'), ('model-affinity', 'model affinity'), ('memory-based', 'memory based'), ('expected-time', 'expected time')], default='expected-time', max_length=20)),
-                ('connect_timeout_s', models.FloatField(default=3.0, help_text='Until a server must have taken the connection.')),
-                ('probe_timeout_s', models.FloatField(default=5.0, help_text='For a whole look at a server.')),
-                ('load_timeout_s', models.FloatField(default=600.0, help_text='Until a model must be loaded.')),
-                ('first_token_timeout_s', models.FloatField(default=120.0, help_text='Until the first token; queue and prompt come before it.')),
-                ('idle_timeout_s', models.FloatField(default=60.0, help_text="Between two tokens (the document's requestTimeout).")),
-                ('total_timeout_s', models.FloatField(default=600.0, help_text='For a whole answer.')),
-                ('max_attempts', models.PositiveSmallIntegerField(default=4, help_text='Tries of one request, the first included (maxRetries + 1).', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(20)])),
-                ('min_residency_s', models.FloatField(default=20.0, help_text='How long a model stays after its load before it may be evicted for another.')),
-                ('unload_delay_s', models.FloatField(default=300.0, help_text='A model unused for so long is evicted before all others, and unloaded if models are not kept (modelUnloadDelay).')),
-                ('keep_models_loaded', models.BooleanField(default=True, help_text='Off: models unused for the unload delay are unloaded even without need.')),
-                ('monitor', models.BooleanField(default=False, help_text='On: every server is probed every health check interval. Off: requests show health.', verbose_name='health monitor')),
-                ('health_check_interval_s', models.FloatField(default=10.0)),
-                ('load_poll_interval_s', models.FloatField(default=5.0, help_text='Between two looks at a load that outlived its request (pollInterval).')),
-                ('max_load_attempts', models.PositiveSmallIntegerField(default=60, help_text='Such looks before the load counts as failed (maxLoadAttempts).')),
-                ('reconcile_interval_s', models.FloatField(default=30.0, help_text='Between two comparisons of rows and servers.')),
-                ('breaker_failures', models.PositiveSmallIntegerField(default=3, help_text='Failures in a row that take a server out.')),
-                ('breaker_pause_s', models.FloatField(default=5.0, help_text='First pause of a server that is out; doubles up to a minute.')),
-                ('cache_ttl_s', models.FloatField(default=300.0, help_text='How long an exactly equal request gets the stored answer. 0: never.')),
-                ('default_model', models.CharField(blank=True, help_text='For entities that name none.', max_length=300)),
+                ("id", models.PositiveSmallIntegerField(default=1, editable=False, primary_key=True, serialize=False)),
+                (
+                    "strategy",
+                    models.CharField(
+                        choices=[
+                            ("least-loaded", "least loaded"),
+                            ("round-robin", "round robin"),
+                            ("model-affinity", "model affinity"),
+                            ("memory-based", "memory based"),
+                            ("expected-time", "expected time"),
+                        ],
+                        default="expected-time",
+                        max_length=20,
+                    ),
+                ),
+                ("connect_timeout_s", models.FloatField(default=3.0, help_text="Until a server must have taken the connection.")),
+                ("probe_timeout_s", models.FloatField(default=5.0, help_text="For a whole look at a server.")),
+                ("load_timeout_s", models.FloatField(default=600.0, help_text="Until a model must be loaded.")),
+                (
+                    "first_token_timeout_s",
+                    models.FloatField(default=120.0, help_text="Until the first token; queue and prompt come before it."),
+                ),
+                ("idle_timeout_s", models.FloatField(default=60.0, help_text="Between two tokens (the document's requestTimeout).")),
+                ("total_timeout_s", models.FloatField(default=600.0, help_text="For a whole answer.")),
+                (
+                    "max_attempts",
+                    models.PositiveSmallIntegerField(
+                        default=4,
+                        help_text="Tries of one request, the first included (maxRetries + 1).",
+                        validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(20)],
+                    ),
+                ),
+                (
+                    "min_residency_s",
+                    models.FloatField(
+                        default=20.0, help_text="How long a model stays after its load before it may be evicted for another."
+                    ),
+                ),
+                (
+                    "unload_delay_s",
+                    models.FloatField(
+                        default=300.0,
+                        help_text="A model unused for so long is evicted before all others, and unloaded if models are not kept (modelUnloadDelay).",
+                    ),
+                ),
+                (
+                    "keep_models_loaded",
+                    models.BooleanField(default=True, help_text="Off: models unused for the unload delay are unloaded even without need."),
+                ),
+                (
+                    "monitor",
+                    models.BooleanField(
+                        default=False,
+                        help_text="On: every server is probed every health check interval. Off: requests show health.",
+                        verbose_name="health monitor",
+                    ),
+                ),
+                ("health_check_interval_s", models.FloatField(default=10.0)),
+                (
+                    "load_poll_interval_s",
+                    models.FloatField(default=5.0, help_text="Between two looks at a load that outlived its request (pollInterval)."),
+                ),
+                (
+                    "max_load_attempts",
+                    models.PositiveSmallIntegerField(
+                        default=60, help_text="Such looks before the load counts as failed (maxLoadAttempts)."
+                    ),
+                ),
+                ("reconcile_interval_s", models.FloatField(default=30.0, help_text="Between two comparisons of rows and servers.")),
+                ("breaker_failures", models.PositiveSmallIntegerField(default=3, help_text="Failures in a row that take a server out.")),
+                (
+                    "breaker_pause_s",
+                    models.FloatField(default=5.0, help_text="First pause of a server that is out; doubles up to a minute."),
+                ),
+                (
+                    "cache_ttl_s",
+                    models.FloatField(default=300.0, help_text="How long an exactly equal request gets the stored answer. 0: never."),
+                ),
+                ("default_model", models.CharField(blank=True, help_text="For entities that name none.", max_length=300)),
             ],
             options={
-                'verbose_name': 'cluster policy',
-                'verbose_name_plural': 'cluster policy',
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='policy_is_one_row'), models.CheckConstraint(condition=models.Q(('breaker_pause_s__gt', 0), ('cache_ttl_s__gte', 0), ('connect_timeout_s__gt', 0), ('first_token_timeout_s__gt', 0), ('health_check_interval_s__gt', 0), ('idle_timeout_s__gt', 0), ('load_poll_interval_s__gt', 0), ('load_timeout_s__gt', 0), ('min_residency_s__gte', 0), ('probe_timeout_s__gt', 0), ('reconcile_interval_s__gt', 0), ('total_timeout_s__gt', 0), ('unload_delay_s__gte', 0)), name='policy_times_positive'), models.CheckConstraint(condition=models.Q(('breaker_failures__gt', 0), ('max_attempts__gt', 0), ('max_load_attempts__gt', 0)), name='policy_counts_positive')],
+                "verbose_name": "cluster policy",
+                "verbose_name_plural": "cluster policy",
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("id", 1)), name="policy_is_one_row"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("breaker_pause_s__gt", 0),
+                            ("cache_ttl_s__gte", 0),
+                            ("connect_timeout_s__gt", 0),
+                            ("first_token_timeout_s__gt", 0),
+                            ("health_check_interval_s__gt", 0),
+                            ("idle_timeout_s__gt", 0),
+                            ("load_poll_interval_s__gt", 0),
+                            ("load_timeout_s__gt", 0),
+                            ("min_residency_s__gte", 0),
+                            ("probe_timeout_s__gt", 0),
+                            ("reconcile_interval_s__gt", 0),
+                            ("total_timeout_s__gt", 0),
+                            ("unload_delay_s__gte", 0),
+                        ),
+                        name="policy_times_positive",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("breaker_failures__gt", 0), ("max_attempts__gt", 0), ("max_load_attempts__gt", 0)),
+                        name="policy_counts_positive",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='LanguageModel',
+            name="LanguageModel",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(help_text='Canonical name, lower case, for example google/gemma-3-27b.', max_length=300, unique=True)),
-                ('aliases', models.JSONField(blank=True, default=list, help_text='Other names that mean this model.')),
-                ('size_gb', models.FloatField(help_text='Weights, context cache and engine.', validators=[django.core.validators.MinValueValidator(0.01)], verbose_name='memory needed, GB')),
-                ('size_source', models.CharField(choices=[('guess', 'guessed from the name'), ('listing', "the server's list"), ('guardrail', 'what a server said it needs'), ('operator', 'set by hand')], default='guess', help_text='A size set by hand is never learned over.', max_length=12)),
-                ('context_length', models.PositiveIntegerField(blank=True, help_text="Context to load it with, in tokens. Empty: the server's default. Context costs memory.", null=True)),
-                ('max_context_length', models.PositiveIntegerField(blank=True, editable=False, null=True)),
-                ('format', models.CharField(blank=True, editable=False, max_length=20)),
-                ('kind', models.CharField(default='llm', editable=False, max_length=12)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "key",
+                    models.CharField(help_text="Canonical name, lower case, for example google/gemma-3-27b.", max_length=300, unique=True),
+                ),
+                ("aliases", models.JSONField(blank=True, default=list, help_text="Other names that mean this model.")),
+                (
+                    "size_gb",
+                    models.FloatField(
+                        help_text="Weights, context cache and engine.",
+                        validators=[django.core.validators.MinValueValidator(0.01)],
+                        verbose_name="memory needed, GB",
+                    ),
+                ),
+                (
+                    "size_source",
+                    models.CharField(
+                        choices=[
+                            ("guess", "guessed from the name"),
+                            ("listing", "the server's list"),
+                            ("guardrail", "what a server said it needs"),
+                            ("operator", "set by hand"),
+                        ],
+                        default="guess",
+                        help_text="A size set by hand is never learned over.",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "context_length",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="Context to load it with, in tokens. Empty: the server's default. Context costs memory.",
+                        null=True,
+                    ),
+                ),
+                ("max_context_length", models.PositiveIntegerField(blank=True, editable=False, null=True)),
+                ("format", models.CharField(blank=True, editable=False, max_length=20)),
+                ("kind", models.CharField(default="llm", editable=False, max_length=12)),
             ],
             options={
-                'verbose_name': 'model',
-                'ordering': ['key'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('size_gb__gt', 0)), name='model_size_positive'), models.CheckConstraint(condition=models.Q(('key', ''), _negated=True), name='model_key_not_empty')],
+                "verbose_name": "model",
+                "ordering": ["key"],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("size_gb__gt", 0)), name="model_size_positive"),
+                    models.CheckConstraint(condition=models.Q(("key", ""), _negated=True), name="model_key_not_empty"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Server',
+            name="Server",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(help_text='How people call it.', max_length=100, unique=True)),
-                ('url', models.CharField(help_text='Where it listens, for example http://10.0.0.102:1234, without a path.', max_length=500, unique=True, validators=[django.core.validators.URLValidator(schemes=['http', 'https'])])),
-                ('token', models.CharField(blank=True, help_text='Its API token, if it asks for one. Never shown again.', max_length=500)),
-                ('dialect', models.CharField(choices=[('auto', 'find out'), ('lmstudio-v1', 'LM Studio, native REST v1'), ('lmstudio-v0', 'LM Studio, REST v0 with just-in-time loading'), ('openai', 'any OpenAI-compatible server'), ('design', "the design document's endpoints")], default='auto', help_text='How to speak to it.', max_length=20)),
-                ('budget_gb', models.FloatField(help_text='What models may take. No server reports it: a Mac with 128 GB has about 96.', validators=[django.core.validators.MinValueValidator(0.1)], verbose_name='memory for models, GB')),
-                ('slots', models.PositiveSmallIntegerField(blank=True, help_text='Answers at once per loaded model. Empty: what the server reports, otherwise 1.', null=True)),
-                ('formats', models.JSONField(blank=True, default=list, help_text='Formats it can run, for example ["MLX", "GGUF"]. Empty: any.')),
-                ('preferred_models', models.JSONField(blank=True, default=list, help_text='Models it should get first. "*" is any model.')),
-                ('max_models', models.PositiveSmallIntegerField(blank=True, help_text='How many models at once, besides the memory. Empty: no limit.', null=True)),
-                ('region', models.CharField(blank=True, max_length=50)),
-                ('weight', models.FloatField(default=1.0, help_text='How much of the work it should get, against 1.', validators=[django.core.validators.MinValueValidator(0.01)])),
-                ('enabled', models.BooleanField(default=True)),
-                ('draining', models.BooleanField(default=False, help_text='It finishes what it has and gets nothing new.')),
-                ('state', models.CharField(choices=[('unknown', 'unknown'), ('online', 'online'), ('offline', 'offline'), ('misconfigured', 'misconfigured')], default=cluster.logic.lifecycle.ServerState['UNKNOWN'], editable=False, max_length=20)),
-                ('state_reason', models.TextField(blank=True, editable=False)),
-                ('state_since', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('detected', models.CharField(blank=True, editable=False, max_length=20, verbose_name='detected dialect')),
-                ('version', models.CharField(blank=True, editable=False, max_length=100)),
-                ('jit', models.BooleanField(blank=True, editable=False, null=True, verbose_name='loads just in time')),
-                ('latency_ms', models.FloatField(blank=True, editable=False, null=True)),
-                ('failures', models.PositiveIntegerField(default=0, editable=False, verbose_name='failures in a row')),
-                ('retry_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='asked again at')),
-                ('seen_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='last answered')),
-                ('listed_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='models listed')),
-                ('probe_lease_owner', models.IntegerField(blank=True, editable=False, null=True)),
-                ('probe_lease_until', models.DateTimeField(blank=True, editable=False, null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(help_text="How people call it.", max_length=100, unique=True)),
+                (
+                    "url",
+                    models.CharField(
+                        help_text="Where it listens, for example http://10.0.0.102:1234, without a path.",
+                        max_length=500,
+                        unique=True,
+                        validators=[django.core.validators.URLValidator(schemes=["http", "https"])],
+                    ),
+                ),
+                ("token", models.CharField(blank=True, help_text="Its API token, if it asks for one. Never shown again.", max_length=500)),
+                (
+                    "dialect",
+                    models.CharField(
+                        choices=[
+                            ("auto", "find out"),
+                            ("lmstudio-v1", "LM Studio, native REST v1"),
+                            ("lmstudio-v0", "LM Studio, REST v0 with just-in-time loading"),
+                            ("openai", "any OpenAI-compatible server"),
+                            ("design", "the design document's endpoints"),
+                        ],
+                        default="auto",
+                        help_text="How to speak to it.",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "budget_gb",
+                    models.FloatField(
+                        help_text="What models may take. No server reports it: a Mac with 128 GB has about 96.",
+                        validators=[django.core.validators.MinValueValidator(0.1)],
+                        verbose_name="memory for models, GB",
+                    ),
+                ),
+                (
+                    "slots",
+                    models.PositiveSmallIntegerField(
+                        blank=True, help_text="Answers at once per loaded model. Empty: what the server reports, otherwise 1.", null=True
+                    ),
+                ),
+                (
+                    "formats",
+                    models.JSONField(blank=True, default=list, help_text='Formats it can run, for example ["MLX", "GGUF"]. Empty: any.'),
+                ),
+                ("preferred_models", models.JSONField(blank=True, default=list, help_text='Models it should get first. "*" is any model.')),
+                (
+                    "max_models",
+                    models.PositiveSmallIntegerField(
+                        blank=True, help_text="How many models at once, besides the memory. Empty: no limit.", null=True
+                    ),
+                ),
+                ("region", models.CharField(blank=True, max_length=50)),
+                (
+                    "weight",
+                    models.FloatField(
+                        default=1.0,
+                        help_text="How much of the work it should get, against 1.",
+                        validators=[django.core.validators.MinValueValidator(0.01)],
+                    ),
+                ),
+                ("enabled", models.BooleanField(default=True)),
+                ("draining", models.BooleanField(default=False, help_text="It finishes what it has and gets nothing new.")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("unknown", "unknown"), ("online", "online"), ("offline", "offline"), ("misconfigured", "misconfigured")],
+                        default=cluster.logic.lifecycle.ServerState["UNKNOWN"],
+                        editable=False,
+                        max_length=20,
+                    ),
+                ),
+                ("state_reason", models.TextField(blank=True, editable=False)),
+                ("state_since", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("detected", models.CharField(blank=True, editable=False, max_length=20, verbose_name="detected dialect")),
+                ("version", models.CharField(blank=True, editable=False, max_length=100)),
+                ("jit", models.BooleanField(blank=True, editable=False, null=True, verbose_name="loads just in time")),
+                ("latency_ms", models.FloatField(blank=True, editable=False, null=True)),
+                ("failures", models.PositiveIntegerField(default=0, editable=False, verbose_name="failures in a row")),
+                ("retry_at", models.DateTimeField(blank=True, editable=False, null=True, verbose_name="asked again at")),
+                ("seen_at", models.DateTimeField(blank=True, editable=False, null=True, verbose_name="last answered")),
+                ("listed_at", models.DateTimeField(blank=True, editable=False, null=True, verbose_name="models listed")),
+                ("probe_lease_owner", models.IntegerField(blank=True, editable=False, null=True)),
+                ("probe_lease_until", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
-                'ordering': ['name'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('budget_gb__gt', 0)), name='server_budget_positive'), models.CheckConstraint(condition=models.Q(('weight__gt', 0)), name='server_weight_positive'), models.CheckConstraint(condition=models.Q(('slots__isnull', True), ('slots__gt', 0), _connector='OR'), name='server_slots_positive'), models.CheckConstraint(condition=models.Q(('state__in', ['unknown', 'online', 'offline', 'misconfigured'])), name='server_state_known')],
+                "ordering": ["name"],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("budget_gb__gt", 0)), name="server_budget_positive"),
+                    models.CheckConstraint(condition=models.Q(("weight__gt", 0)), name="server_weight_positive"),
+                    models.CheckConstraint(
+                        condition=models.Q(("slots__isnull", True), ("slots__gt", 0), _connector="OR"), name="server_slots_positive"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["unknown", "online", "offline", "misconfigured"])), name="server_state_known"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Placement',
+            name="Placement",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('lease_owner', models.IntegerField(blank=True, editable=False, null=True)),
-                ('lease_until', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('state', models.CharField(choices=[('loading', 'loading'), ('loaded', 'loaded'), ('unloading', 'unloading'), ('gone', 'gone'), ('failed', 'failed')], default=cluster.logic.lifecycle.PlacementState['LOADING'], max_length=12)),
-                ('instance_id', models.CharField(blank=True, help_text="The server's name for it, for example google/gemma-3-27b:2.", max_length=300)),
-                ('gb', models.FloatField(verbose_name='memory held, GB')),
-                ('slots', models.PositiveSmallIntegerField(default=1, help_text='Answers at once.')),
-                ('context_length', models.PositiveIntegerField(blank=True, null=True)),
-                ('pinned', models.BooleanField(default=False, help_text='Never evicted.')),
-                ('adopted', models.BooleanField(default=False, help_text='Somebody else loaded it.')),
-                ('reason', models.TextField(blank=True, help_text='Why it was loaded, or how it ended.')),
-                ('created_at', models.DateTimeField()),
-                ('load_deadline', models.DateTimeField(blank=True, null=True)),
-                ('loaded_at', models.DateTimeField(blank=True, null=True)),
-                ('used_at', models.DateTimeField(blank=True, null=True, verbose_name='last used')),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('failures', models.PositiveSmallIntegerField(default=0, verbose_name='failures in a row')),
-                ('model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='placements', to='cluster.languagemodel')),
-                ('server', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='placements', to='cluster.server')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("lease_owner", models.IntegerField(blank=True, editable=False, null=True)),
+                ("lease_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("loading", "loading"),
+                            ("loaded", "loaded"),
+                            ("unloading", "unloading"),
+                            ("gone", "gone"),
+                            ("failed", "failed"),
+                        ],
+                        default=cluster.logic.lifecycle.PlacementState["LOADING"],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "instance_id",
+                    models.CharField(blank=True, help_text="The server's name for it, for example google/gemma-3-27b:2.", max_length=300),
+                ),
+                ("gb", models.FloatField(verbose_name="memory held, GB")),
+                ("slots", models.PositiveSmallIntegerField(default=1, help_text="Answers at once.")),
+                ("context_length", models.PositiveIntegerField(blank=True, null=True)),
+                ("pinned", models.BooleanField(default=False, help_text="Never evicted.")),
+                ("adopted", models.BooleanField(default=False, help_text="Somebody else loaded it.")),
+                ("reason", models.TextField(blank=True, help_text="Why it was loaded, or how it ended.")),
+                ("created_at", models.DateTimeField()),
+                ("load_deadline", models.DateTimeField(blank=True, null=True)),
+                ("loaded_at", models.DateTimeField(blank=True, null=True)),
+                ("used_at", models.DateTimeField(blank=True, null=True, verbose_name="last used")),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("failures", models.PositiveSmallIntegerField(default=0, verbose_name="failures in a row")),
+                (
+                    "model",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="placements", to="cluster.languagemodel"),
+                ),
+                ("server", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="placements", to="cluster.server")),
             ],
             options={
-                'ordering': ['server', 'model', 'id'],
+                "ordering": ["server", "model", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Offer',
+            name="Offer",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(help_text="The server's own spelling.", max_length=300)),
-                ('size_bytes', models.BigIntegerField(blank=True, null=True)),
-                ('format', models.CharField(blank=True, max_length=20)),
-                ('load_seconds', models.FloatField(blank=True, help_text='Learned from loads here, recent ones counting more.', null=True)),
-                ('tokens_per_s', models.FloatField(blank=True, help_text='Learned from answers here, of one request.', null=True)),
-                ('answer_seconds', models.FloatField(blank=True, help_text='Learned: a whole answer.', null=True)),
-                ('cooldown_until', models.DateTimeField(blank=True, help_text='No load is tried here before.', null=True)),
-                ('cooldown_reason', models.TextField(blank=True)),
-                ('listed_at', models.DateTimeField(help_text='Since when the list says so.')),
-                ('model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='offers', to='cluster.languagemodel')),
-                ('server', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='offers', to='cluster.server')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(help_text="The server's own spelling.", max_length=300)),
+                ("size_bytes", models.BigIntegerField(blank=True, null=True)),
+                ("format", models.CharField(blank=True, max_length=20)),
+                ("load_seconds", models.FloatField(blank=True, help_text="Learned from loads here, recent ones counting more.", null=True)),
+                ("tokens_per_s", models.FloatField(blank=True, help_text="Learned from answers here, of one request.", null=True)),
+                ("answer_seconds", models.FloatField(blank=True, help_text="Learned: a whole answer.", null=True)),
+                ("cooldown_until", models.DateTimeField(blank=True, help_text="No load is tried here before.", null=True)),
+                ("cooldown_reason", models.TextField(blank=True)),
+                ("listed_at", models.DateTimeField(help_text="Since when the list says so.")),
+                (
+                    "model",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="offers", to="cluster.languagemodel"),
+                ),
+                ("server", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="offers", to="cluster.server")),
             ],
             options={
-                'ordering': ['server', 'model'],
+                "ordering": ["server", "model"],
             },
         ),
         migrations.CreateModel(
-            name='Generation',
+            name="Generation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('lease_owner', models.IntegerField(blank=True, editable=False, null=True)),
-                ('lease_until', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('state', models.CharField(choices=[('queued', 'queued'), ('running', 'running'), ('done', 'done'), ('failed', 'failed'), ('expired', 'expired'), ('cancelled', 'cancelled')], default=cluster.logic.lifecycle.GenerationState['QUEUED'], max_length=12)),
-                ('priority', models.PositiveSmallIntegerField(default=50, help_text='0 is first, 99 last.')),
-                ('deadline', models.DateTimeField(blank=True, help_text='An answer that would begin later is worth nothing.', null=True)),
-                ('caller', models.CharField(help_text='Who asked, for example entity:philosopher.', max_length=100)),
-                ('request', models.JSONField(help_text='messages, sampling, max_tokens, stop: as sent.')),
-                ('request_hash', models.CharField(blank=True, max_length=64)),
-                ('queued_at', models.DateTimeField()),
-                ('not_before', models.DateTimeField(blank=True, null=True)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('tried', models.JSONField(blank=True, default=list, help_text='Every attempt: server, when, what went wrong.')),
-                ('decision', models.JSONField(blank=True, default=dict, help_text='Why it ran where it ran.')),
-                ('seated_at', models.DateTimeField(blank=True, null=True)),
-                ('asked_at', models.DateTimeField(blank=True, null=True)),
-                ('first_token_at', models.DateTimeField(blank=True, null=True)),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('text', models.TextField(blank=True)),
-                ('reasoning', models.TextField(blank=True)),
-                ('finish_reason', models.CharField(blank=True, max_length=30)),
-                ('prompt_tokens', models.PositiveIntegerField(blank=True, null=True)),
-                ('completion_tokens', models.PositiveIntegerField(blank=True, null=True)),
-                ('error_code', models.CharField(blank=True, max_length=50)),
-                ('error', models.TextField(blank=True)),
-                ('cached', models.BooleanField(default=False, help_text='Answered from the response cache.')),
-                ('model', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='generations', to='cluster.languagemodel')),
-                ('placement', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='cluster.placement')),
-                ('avoid', models.ForeignKey(blank=True, help_text='Failed there last: another server first.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='cluster.server')),
-                ('pin', models.ForeignKey(blank=True, help_text='Only this server may answer.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='cluster.server')),
-                ('server', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='generations', to='cluster.server')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("lease_owner", models.IntegerField(blank=True, editable=False, null=True)),
+                ("lease_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("running", "running"),
+                            ("done", "done"),
+                            ("failed", "failed"),
+                            ("expired", "expired"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        default=cluster.logic.lifecycle.GenerationState["QUEUED"],
+                        max_length=12,
+                    ),
+                ),
+                ("priority", models.PositiveSmallIntegerField(default=50, help_text="0 is first, 99 last.")),
+                ("deadline", models.DateTimeField(blank=True, help_text="An answer that would begin later is worth nothing.", null=True)),
+                ("caller", models.CharField(help_text="Who asked, for example entity:philosopher.", max_length=100)),
+                ("request", models.JSONField(help_text="messages, sampling, max_tokens, stop: as sent.")),
+                ("request_hash", models.CharField(blank=True, max_length=64)),
+                ("queued_at", models.DateTimeField()),
+                ("not_before", models.DateTimeField(blank=True, null=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("tried", models.JSONField(blank=True, default=list, help_text="Every attempt: server, when, what went wrong.")),
+                ("decision", models.JSONField(blank=True, default=dict, help_text="Why it ran where it ran.")),
+                ("seated_at", models.DateTimeField(blank=True, null=True)),
+                ("asked_at", models.DateTimeField(blank=True, null=True)),
+                ("first_token_at", models.DateTimeField(blank=True, null=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("text", models.TextField(blank=True)),
+                ("reasoning", models.TextField(blank=True)),
+                ("finish_reason", models.CharField(blank=True, max_length=30)),
+                ("prompt_tokens", models.PositiveIntegerField(blank=True, null=True)),
+                ("completion_tokens", models.PositiveIntegerField(blank=True, null=True)),
+                ("error_code", models.CharField(blank=True, max_length=50)),
+                ("error", models.TextField(blank=True)),
+                ("cached", models.BooleanField(default=False, help_text="Answered from the response cache.")),
+                (
+                    "model",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="generations", to="cluster.languagemodel"),
+                ),
+                (
+                    "placement",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="cluster.placement"
+                    ),
+                ),
+                (
+                    "avoid",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Failed there last: another server first.",
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="cluster.server",
+                    ),
+                ),
+                (
+                    "pin",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Only this server may answer.",
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="cluster.server",
+                    ),
+                ),
+                (
+                    "server",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="generations", to="cluster.server"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Seat',
+            name="Seat",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('lease_owner', models.IntegerField(blank=True, editable=False, null=True)),
-                ('lease_until', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('taken_at', models.DateTimeField()),
-                ('generation', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='seat', to='cluster.generation')),
-                ('placement', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='seats', to='cluster.placement')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("lease_owner", models.IntegerField(blank=True, editable=False, null=True)),
+                ("lease_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("taken_at", models.DateTimeField()),
+                (
+                    "generation",
+                    models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name="seat", to="cluster.generation"),
+                ),
+                ("placement", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="seats", to="cluster.placement")),
             ],
             options={
-                'ordering': ['id'],
-                'indexes': [models.Index(fields=['lease_owner'], name='seat_owner')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('lease_owner__isnull', False), ('lease_until__isnull', False)), name='seat_is_leased')],
+                "ordering": ["id"],
+                "indexes": [models.Index(fields=["lease_owner"], name="seat_owner")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("lease_owner__isnull", False), ("lease_until__isnull", False)), name="seat_is_leased"
+                    )
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='placement',
-            index=models.Index(condition=models.Q(('state__in', ['loading', 'loaded', 'unloading'])), fields=['server', 'model'], name='placement_held'),
+            model_name="placement",
+            index=models.Index(
+                condition=models.Q(("state__in", ["loading", "loaded", "unloading"])), fields=["server", "model"], name="placement_held"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='placement',
-            constraint=models.CheckConstraint(condition=models.Q(('gb__gte', 0)), name='placement_gb_not_negative'),
+            model_name="placement",
+            constraint=models.CheckConstraint(condition=models.Q(("gb__gte", 0)), name="placement_gb_not_negative"),
         ),
         migrations.AddConstraint(
-            model_name='placement',
-            constraint=models.CheckConstraint(condition=models.Q(('slots__gt', 0)), name='placement_slots_positive'),
+            model_name="placement",
+            constraint=models.CheckConstraint(condition=models.Q(("slots__gt", 0)), name="placement_slots_positive"),
         ),
         migrations.AddConstraint(
-            model_name='placement',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['loading', 'loaded', 'unloading', 'gone', 'failed'])), name='placement_state_known'),
+            model_name="placement",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["loading", "loaded", "unloading", "gone", "failed"])), name="placement_state_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='placement',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'loading'), _negated=True), ('lease_until__isnull', False), _connector='OR'), name='placement_loading_is_leased'),
+            model_name="placement",
+            constraint=models.CheckConstraint(
+                condition=models.Q(models.Q(("state", "loading"), _negated=True), ("lease_until__isnull", False), _connector="OR"),
+                name="placement_loading_is_leased",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='placement',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'loaded'), _negated=True), models.Q(('instance_id', ''), _negated=True), _connector='OR'), name='placement_loaded_has_instance'),
+            model_name="placement",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "loaded"), _negated=True), models.Q(("instance_id", ""), _negated=True), _connector="OR"
+                ),
+                name="placement_loaded_has_instance",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='placement',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'loading')), fields=('server',), name='placement_one_load_per_server'),
+            model_name="placement",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "loading")), fields=("server",), name="placement_one_load_per_server"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='placement',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['loaded', 'unloading'])), fields=('server', 'instance_id'), name='placement_once_per_instance'),
+            model_name="placement",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ["loaded", "unloading"])),
+                fields=("server", "instance_id"),
+                name="placement_once_per_instance",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='offer',
-            constraint=models.UniqueConstraint(fields=('server', 'model'), name='offer_once_per_server_and_model'),
+            model_name="offer",
+            constraint=models.UniqueConstraint(fields=("server", "model"), name="offer_once_per_server_and_model"),
         ),
         migrations.AddIndex(
-            model_name='generation',
-            index=models.Index(condition=models.Q(('state', 'queued')), fields=['model', 'priority', 'id'], name='generation_queue'),
+            model_name="generation",
+            index=models.Index(condition=models.Q(("state", "queued")), fields=["model", "priority", "id"], name="generation_queue"),
         ),
         migrations.AddIndex(
-            model_name='generation',
-            index=models.Index(condition=models.Q(('state', 'running')), fields=['lease_owner'], name='generation_running'),
+            model_name="generation",
+            index=models.Index(condition=models.Q(("state", "running")), fields=["lease_owner"], name="generation_running"),
         ),
         migrations.AddIndex(
-            model_name='generation',
-            index=models.Index(condition=models.Q(('state', 'done')), fields=['request_hash'], name='generation_cache'),
+            model_name="generation",
+            index=models.Index(condition=models.Q(("state", "done")), fields=["request_hash"], name="generation_cache"),
         ),
         migrations.AddIndex(
-            model_name='generation',
-            index=models.Index(fields=['ended_at'], name='generation_ended'),
+            model_name="generation",
+            index=models.Index(fields=["ended_at"], name="generation_ended"),
         ),
         migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(('priority__gte', 0), ('priority__lte', 99)), name='generation_priority_0_to_99'),
+            model_name="generation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("priority__gte", 0), ("priority__lte", 99)), name="generation_priority_0_to_99"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'failed', 'expired', 'cancelled'])), name='generation_state_known'),
+            model_name="generation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["queued", "running", "done", "failed", "expired", "cancelled"])),
+                name="generation_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_owner__isnull', False), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), ('lease_until__isnull', True)), _connector='OR'), name='generation_running_is_leased'),
+            model_name="generation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "running"), ("lease_owner__isnull", False), ("lease_until__isnull", False)),
+                    models.Q(models.Q(("state", "running"), _negated=True), ("lease_until__isnull", True)),
+                    _connector="OR",
+                ),
+                name="generation_running_is_leased",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', True), ('state__in', ['queued', 'running'])), models.Q(('state__in', ['queued', 'running']), _negated=True), _connector='OR'), name='generation_ended_has_time'),
+            model_name="generation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("ended_at__isnull", True), ("state__in", ["queued", "running"])),
+                    models.Q(("state__in", ["queued", "running"]), _negated=True),
+                    _connector="OR",
+                ),
+                name="generation_ended_has_time",
+            ),
         ),
     ]

@@ -16,9 +16,7 @@ AT_ONCE: Final = 8
 
 def silent_until(posted: Sequence[datetime]) -> datetime | None:
     """When a backend that counts our posts may be posted to again, given the moments of our last posts, newest first; None: now."""
-    run = 0
-    for later, earlier in zip(posted, (*posted[1:], None), strict=False):
-        run += 1
+    for run, (later, earlier) in enumerate(zip(posted, (*posted[1:], None), strict=False), start=1):
         if run >= BURST:
             return posted[0] + SILENCE
         if earlier is None or later - earlier >= SILENCE:

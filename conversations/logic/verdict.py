@@ -74,6 +74,15 @@ class Room:
     why_closed: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A message, the lines before it (oldest first) and the room."""
+
+    message: Line
+    window: tuple[Line, ...]
+    room: Room
+
+
 def decide(message: Line, personas: Sequence[Persona], room: Room, dice: Callable[[str], float]) -> Verdict:
     """Decide about one message. `dice(entity id)` gives 0 … 1."""
     if message.own:

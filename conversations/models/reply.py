@@ -28,7 +28,7 @@ class Reply(Leased):
     color = models.CharField(max_length=40)
     text = models.TextField(blank=True, help_text="What is posted, cleaned.")
     reason = models.TextField(blank=True, help_text="Why it ended as it did.")
-    outgoing_id = models.CharField(max_length=64, null=True, blank=True)
+    outgoing_id = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - only null is not unique
     outgoing_timestamp = models.BigIntegerField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     attempt_at = models.DateTimeField(null=True, blank=True, help_text="Next attempt to post or confirm not before.")

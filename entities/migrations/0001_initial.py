@@ -9,7 +9,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -18,140 +17,349 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Entity',
+            name="Entity",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.CharField(help_text='How configuration and messages name it, for example philosopher.', max_length=100, unique=True, verbose_name='id')),
-                ('username', models.CharField(help_text='The name it posts under, at most 16 characters; several entities may share one.', max_length=16)),
-                ('color', models.CharField(help_text='rgb(128, 0, 255) or 128000255, with or without the newest suffix.', max_length=40)),
-                ('model', models.CharField(blank=True, help_text="Which model speaks for it. Empty: the cluster's default model.", max_length=300)),
-                ('preferred_server', models.CharField(blank=True, help_text='Name or address of the only server that may answer. Empty: any.', max_length=100)),
-                ('enabled', models.BooleanField(default=True)),
-                ('disabled_reason', models.TextField(blank=True)),
-                ('aliases', models.JSONField(blank=True, default=list, help_text='Other names it answers to.')),
-                ('system_prompt', models.TextField(help_text='Who it is and how it speaks.')),
-                ('user_prompt', models.TextField(blank=True, default='Generate a response based on the conversation context.')),
-                ('prompt_format', models.CharField(choices=[('blob', 'one text with the context in it (September)'), ('joined', 'one message of everything (October)'), ('turns', 'a conversation in turns (November)')], default='blob', max_length=8)),
-                ('system_role', models.CharField(choices=[('system', 'system'), ('assistant', 'assistant'), ('user', 'user')], default='system', max_length=10)),
-                ('messages_to_read', models.PositiveSmallIntegerField(default=50, help_text='How much of the conversation it sees (nom).', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)])),
-                ('add_newline_to_context', models.BooleanField(default=False)),
-                ('add_entity_username', models.BooleanField(default=False, help_text='End the prompt with its name and a colon.')),
-                ('temperature', models.FloatField(blank=True, null=True)),
-                ('max_tokens', models.PositiveIntegerField(blank=True, null=True)),
-                ('top_p', models.FloatField(blank=True, null=True)),
-                ('top_k', models.PositiveIntegerField(blank=True, null=True)),
-                ('min_p', models.FloatField(blank=True, null=True)),
-                ('repeat_penalty', models.FloatField(blank=True, null=True)),
-                ('frequency_penalty', models.FloatField(blank=True, default=0.3, null=True)),
-                ('presence_penalty', models.FloatField(blank=True, default=0.3, null=True)),
-                ('stop', models.JSONField(blank=True, default=list, help_text='Texts that end an answer.')),
-                ('filter_out', models.JSONField(blank=True, default=list, help_text='Phrases to delete from an answer.')),
-                ('trim_after', models.JSONField(blank=True, default=list, help_text='An answer ends before the earliest of these.')),
-                ('trim_whitespace', models.BooleanField(default=True)),
-                ('response_chance', models.FloatField(default=0.0, help_text='0 … 1: how likely it answers a message that is not meant for it.')),
-                ('weight', models.FloatField(default=1.0, help_text='Against 1, when one of several is chosen.')),
-                ('priority', models.PositiveSmallIntegerField(default=50, help_text='0 is first, 99 last.')),
-                ('responds_to_humans', models.BooleanField(default=True)),
-                ('responds_to_all_ai', models.BooleanField(default=False, help_text='Answers other bots too. Own personas never answer each other by accident.')),
-                ('responds_to_these_ai', models.JSONField(blank=True, default=list, help_text='Ids of the entities it answers, if not all.')),
-                ('max_age_s', models.PositiveIntegerField(default=300, help_text='A message older than this is not answered.')),
-                ('when_limited', models.CharField(choices=[('wait', 'wait until the limits allow it'), ('drop', 'drop it and say so')], default='wait', help_text='A message meant for it while its limits refuse.', max_length=4)),
-                ('hold', models.BooleanField(default=False, help_text='Its answers wait for a person before they are posted.', verbose_name='hold for approval')),
-                ('style', models.CharField(blank=True, max_length=200)),
-                ('mood', models.CharField(blank=True, max_length=200)),
-                ('interests', models.JSONField(blank=True, default=list)),
-                ('extra', models.JSONField(blank=True, default=dict, help_text='What its configuration file says besides, kept for export.')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "slug",
+                    models.CharField(
+                        help_text="How configuration and messages name it, for example philosopher.",
+                        max_length=100,
+                        unique=True,
+                        verbose_name="id",
+                    ),
+                ),
+                (
+                    "username",
+                    models.CharField(
+                        help_text="The name it posts under, at most 16 characters; several entities may share one.", max_length=16
+                    ),
+                ),
+                ("color", models.CharField(help_text="rgb(128, 0, 255) or 128000255, with or without the newest suffix.", max_length=40)),
+                (
+                    "model",
+                    models.CharField(
+                        blank=True, help_text="Which model speaks for it. Empty: the cluster's default model.", max_length=300
+                    ),
+                ),
+                (
+                    "preferred_server",
+                    models.CharField(
+                        blank=True, help_text="Name or address of the only server that may answer. Empty: any.", max_length=100
+                    ),
+                ),
+                ("enabled", models.BooleanField(default=True)),
+                ("disabled_reason", models.TextField(blank=True)),
+                ("aliases", models.JSONField(blank=True, default=list, help_text="Other names it answers to.")),
+                ("system_prompt", models.TextField(help_text="Who it is and how it speaks.")),
+                ("user_prompt", models.TextField(blank=True, default="Generate a response based on the conversation context.")),
+                (
+                    "prompt_format",
+                    models.CharField(
+                        choices=[
+                            ("blob", "one text with the context in it (September)"),
+                            ("joined", "one message of everything (October)"),
+                            ("turns", "a conversation in turns (November)"),
+                        ],
+                        default="blob",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "system_role",
+                    models.CharField(
+                        choices=[("system", "system"), ("assistant", "assistant"), ("user", "user")], default="system", max_length=10
+                    ),
+                ),
+                (
+                    "messages_to_read",
+                    models.PositiveSmallIntegerField(
+                        default=50,
+                        help_text="How much of the conversation it sees (nom).",
+                        validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)],
+                    ),
+                ),
+                ("add_newline_to_context", models.BooleanField(default=False)),
+                ("add_entity_username", models.BooleanField(default=False, help_text="End the prompt with its name and a colon.")),
+                ("temperature", models.FloatField(blank=True, null=True)),
+                ("max_tokens", models.PositiveIntegerField(blank=True, null=True)),
+                ("top_p", models.FloatField(blank=True, null=True)),
+                ("top_k", models.PositiveIntegerField(blank=True, null=True)),
+                ("min_p", models.FloatField(blank=True, null=True)),
+                ("repeat_penalty", models.FloatField(blank=True, null=True)),
+                ("frequency_penalty", models.FloatField(blank=True, default=0.3, null=True)),
+                ("presence_penalty", models.FloatField(blank=True, default=0.3, null=True)),
+                ("stop", models.JSONField(blank=True, default=list, help_text="Texts that end an answer.")),
+                ("filter_out", models.JSONField(blank=True, default=list, help_text="Phrases to delete from an answer.")),
+                ("trim_after", models.JSONField(blank=True, default=list, help_text="An answer ends before the earliest of these.")),
+                ("trim_whitespace", models.BooleanField(default=True)),
+                (
+                    "response_chance",
+                    models.FloatField(default=0.0, help_text="0 … 1: how likely it answers a message that is not meant for it."),
+                ),
+                ("weight", models.FloatField(default=1.0, help_text="Against 1, when one of several is chosen.")),
+                ("priority", models.PositiveSmallIntegerField(default=50, help_text="0 is first, 99 last.")),
+                ("responds_to_humans", models.BooleanField(default=True)),
+                (
+                    "responds_to_all_ai",
+                    models.BooleanField(
+                        default=False, help_text="Answers other bots too. Own personas never answer each other by accident."
+                    ),
+                ),
+                (
+                    "responds_to_these_ai",
+                    models.JSONField(blank=True, default=list, help_text="Ids of the entities it answers, if not all."),
+                ),
+                ("max_age_s", models.PositiveIntegerField(default=300, help_text="A message older than this is not answered.")),
+                (
+                    "when_limited",
+                    models.CharField(
+                        choices=[("wait", "wait until the limits allow it"), ("drop", "drop it and say so")],
+                        default="wait",
+                        help_text="A message meant for it while its limits refuse.",
+                        max_length=4,
+                    ),
+                ),
+                (
+                    "hold",
+                    models.BooleanField(
+                        default=False, help_text="Its answers wait for a person before they are posted.", verbose_name="hold for approval"
+                    ),
+                ),
+                ("style", models.CharField(blank=True, max_length=200)),
+                ("mood", models.CharField(blank=True, max_length=200)),
+                ("interests", models.JSONField(blank=True, default=list)),
+                (
+                    "extra",
+                    models.JSONField(blank=True, default=dict, help_text="What its configuration file says besides, kept for export."),
+                ),
             ],
             options={
-                'verbose_name_plural': 'entities',
-                'ordering': ['slug'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('slug', ''), _negated=True), name='entity_slug_not_empty'), models.CheckConstraint(condition=models.Q(('response_chance__gte', 0), ('response_chance__lte', 1)), name='entity_chance_0_to_1'), models.CheckConstraint(condition=models.Q(('priority__gte', 0), ('priority__lte', 99)), name='entity_priority_0_to_99'), models.CheckConstraint(condition=models.Q(('messages_to_read__gte', 1)), name='entity_reads_something'), models.CheckConstraint(condition=models.Q(('weight__gte', 0)), name='entity_weight_not_negative'), models.CheckConstraint(condition=models.Q(('max_age_s__gt', 0)), name='entity_max_age_positive'), models.CheckConstraint(condition=models.Q(('max_tokens__isnull', True), ('max_tokens__gt', 0), _connector='OR'), name='entity_max_tokens_positive')],
+                "verbose_name_plural": "entities",
+                "ordering": ["slug"],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("slug", ""), _negated=True), name="entity_slug_not_empty"),
+                    models.CheckConstraint(
+                        condition=models.Q(("response_chance__gte", 0), ("response_chance__lte", 1)), name="entity_chance_0_to_1"
+                    ),
+                    models.CheckConstraint(condition=models.Q(("priority__gte", 0), ("priority__lte", 99)), name="entity_priority_0_to_99"),
+                    models.CheckConstraint(condition=models.Q(("messages_to_read__gte", 1)), name="entity_reads_something"),
+                    models.CheckConstraint(condition=models.Q(("weight__gte", 0)), name="entity_weight_not_negative"),
+                    models.CheckConstraint(condition=models.Q(("max_age_s__gt", 0)), name="entity_max_age_positive"),
+                    models.CheckConstraint(
+                        condition=models.Q(("max_tokens__isnull", True), ("max_tokens__gt", 0), _connector="OR"),
+                        name="entity_max_tokens_positive",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='HistoricalEntity',
+            name="HistoricalEntity",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('slug', models.CharField(db_index=True, help_text='How configuration and messages name it, for example philosopher.', max_length=100, verbose_name='id')),
-                ('username', models.CharField(help_text='The name it posts under, at most 16 characters; several entities may share one.', max_length=16)),
-                ('color', models.CharField(help_text='rgb(128, 0, 255) or 128000255, with or without the newest suffix.', max_length=40)),
-                ('model', models.CharField(blank=True, help_text="Which model speaks for it. Empty: the cluster's default model.", max_length=300)),
-                ('preferred_server', models.CharField(blank=True, help_text='Name or address of the only server that may answer. Empty: any.', max_length=100)),
-                ('enabled', models.BooleanField(default=True)),
-                ('disabled_reason', models.TextField(blank=True)),
-                ('aliases', models.JSONField(blank=True, default=list, help_text='Other names it answers to.')),
-                ('system_prompt', models.TextField(help_text='Who it is and how it speaks.')),
-                ('user_prompt', models.TextField(blank=True, default='Generate a response based on the conversation context.')),
-                ('prompt_format', models.CharField(choices=[('blob', 'one text with the context in it (September)'), ('joined', 'one message of everything (October)'), ('turns', 'a conversation in turns (November)')], default='blob', max_length=8)),
-                ('system_role', models.CharField(choices=[('system', 'system'), ('assistant', 'assistant'), ('user', 'user')], default='system', max_length=10)),
-                ('messages_to_read', models.PositiveSmallIntegerField(default=50, help_text='How much of the conversation it sees (nom).', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)])),
-                ('add_newline_to_context', models.BooleanField(default=False)),
-                ('add_entity_username', models.BooleanField(default=False, help_text='End the prompt with its name and a colon.')),
-                ('temperature', models.FloatField(blank=True, null=True)),
-                ('max_tokens', models.PositiveIntegerField(blank=True, null=True)),
-                ('top_p', models.FloatField(blank=True, null=True)),
-                ('top_k', models.PositiveIntegerField(blank=True, null=True)),
-                ('min_p', models.FloatField(blank=True, null=True)),
-                ('repeat_penalty', models.FloatField(blank=True, null=True)),
-                ('frequency_penalty', models.FloatField(blank=True, default=0.3, null=True)),
-                ('presence_penalty', models.FloatField(blank=True, default=0.3, null=True)),
-                ('stop', models.JSONField(blank=True, default=list, help_text='Texts that end an answer.')),
-                ('filter_out', models.JSONField(blank=True, default=list, help_text='Phrases to delete from an answer.')),
-                ('trim_after', models.JSONField(blank=True, default=list, help_text='An answer ends before the earliest of these.')),
-                ('trim_whitespace', models.BooleanField(default=True)),
-                ('response_chance', models.FloatField(default=0.0, help_text='0 … 1: how likely it answers a message that is not meant for it.')),
-                ('weight', models.FloatField(default=1.0, help_text='Against 1, when one of several is chosen.')),
-                ('priority', models.PositiveSmallIntegerField(default=50, help_text='0 is first, 99 last.')),
-                ('responds_to_humans', models.BooleanField(default=True)),
-                ('responds_to_all_ai', models.BooleanField(default=False, help_text='Answers other bots too. Own personas never answer each other by accident.')),
-                ('responds_to_these_ai', models.JSONField(blank=True, default=list, help_text='Ids of the entities it answers, if not all.')),
-                ('max_age_s', models.PositiveIntegerField(default=300, help_text='A message older than this is not answered.')),
-                ('when_limited', models.CharField(choices=[('wait', 'wait until the limits allow it'), ('drop', 'drop it and say so')], default='wait', help_text='A message meant for it while its limits refuse.', max_length=4)),
-                ('hold', models.BooleanField(default=False, help_text='Its answers wait for a person before they are posted.', verbose_name='hold for approval')),
-                ('style', models.CharField(blank=True, max_length=200)),
-                ('mood', models.CharField(blank=True, max_length=200)),
-                ('interests', models.JSONField(blank=True, default=list)),
-                ('extra', models.JSONField(blank=True, default=dict, help_text='What its configuration file says besides, kept for export.')),
-                ('history_id', models.AutoField(primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID")),
+                (
+                    "slug",
+                    models.CharField(
+                        db_index=True,
+                        help_text="How configuration and messages name it, for example philosopher.",
+                        max_length=100,
+                        verbose_name="id",
+                    ),
+                ),
+                (
+                    "username",
+                    models.CharField(
+                        help_text="The name it posts under, at most 16 characters; several entities may share one.", max_length=16
+                    ),
+                ),
+                ("color", models.CharField(help_text="rgb(128, 0, 255) or 128000255, with or without the newest suffix.", max_length=40)),
+                (
+                    "model",
+                    models.CharField(
+                        blank=True, help_text="Which model speaks for it. Empty: the cluster's default model.", max_length=300
+                    ),
+                ),
+                (
+                    "preferred_server",
+                    models.CharField(
+                        blank=True, help_text="Name or address of the only server that may answer. Empty: any.", max_length=100
+                    ),
+                ),
+                ("enabled", models.BooleanField(default=True)),
+                ("disabled_reason", models.TextField(blank=True)),
+                ("aliases", models.JSONField(blank=True, default=list, help_text="Other names it answers to.")),
+                ("system_prompt", models.TextField(help_text="Who it is and how it speaks.")),
+                ("user_prompt", models.TextField(blank=True, default="Generate a response based on the conversation context.")),
+                (
+                    "prompt_format",
+                    models.CharField(
+                        choices=[
+                            ("blob", "one text with the context in it (September)"),
+                            ("joined", "one message of everything (October)"),
+                            ("turns", "a conversation in turns (November)"),
+                        ],
+                        default="blob",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "system_role",
+                    models.CharField(
+                        choices=[("system", "system"), ("assistant", "assistant"), ("user", "user")], default="system", max_length=10
+                    ),
+                ),
+                (
+                    "messages_to_read",
+                    models.PositiveSmallIntegerField(
+                        default=50,
+                        help_text="How much of the conversation it sees (nom).",
+                        validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)],
+                    ),
+                ),
+                ("add_newline_to_context", models.BooleanField(default=False)),
+                ("add_entity_username", models.BooleanField(default=False, help_text="End the prompt with its name and a colon.")),
+                ("temperature", models.FloatField(blank=True, null=True)),
+                ("max_tokens", models.PositiveIntegerField(blank=True, null=True)),
+                ("top_p", models.FloatField(blank=True, null=True)),
+                ("top_k", models.PositiveIntegerField(blank=True, null=True)),
+                ("min_p", models.FloatField(blank=True, null=True)),
+                ("repeat_penalty", models.FloatField(blank=True, null=True)),
+                ("frequency_penalty", models.FloatField(blank=True, default=0.3, null=True)),
+                ("presence_penalty", models.FloatField(blank=True, default=0.3, null=True)),
+                ("stop", models.JSONField(blank=True, default=list, help_text="Texts that end an answer.")),
+                ("filter_out", models.JSONField(blank=True, default=list, help_text="Phrases to delete from an answer.")),
+                ("trim_after", models.JSONField(blank=True, default=list, help_text="An answer ends before the earliest of these.")),
+                ("trim_whitespace", models.BooleanField(default=True)),
+                (
+                    "response_chance",
+                    models.FloatField(default=0.0, help_text="0 … 1: how likely it answers a message that is not meant for it."),
+                ),
+                ("weight", models.FloatField(default=1.0, help_text="Against 1, when one of several is chosen.")),
+                ("priority", models.PositiveSmallIntegerField(default=50, help_text="0 is first, 99 last.")),
+                ("responds_to_humans", models.BooleanField(default=True)),
+                (
+                    "responds_to_all_ai",
+                    models.BooleanField(
+                        default=False, help_text="Answers other bots too. Own personas never answer each other by accident."
+                    ),
+                ),
+                (
+                    "responds_to_these_ai",
+                    models.JSONField(blank=True, default=list, help_text="Ids of the entities it answers, if not all."),
+                ),
+                ("max_age_s", models.PositiveIntegerField(default=300, help_text="A message older than this is not answered.")),
+                (
+                    "when_limited",
+                    models.CharField(
+                        choices=[("wait", "wait until the limits allow it"), ("drop", "drop it and say so")],
+                        default="wait",
+                        help_text="A message meant for it while its limits refuse.",
+                        max_length=4,
+                    ),
+                ),
+                (
+                    "hold",
+                    models.BooleanField(
+                        default=False, help_text="Its answers wait for a person before they are posted.", verbose_name="hold for approval"
+                    ),
+                ),
+                ("style", models.CharField(blank=True, max_length=200)),
+                ("mood", models.CharField(blank=True, max_length=200)),
+                ("interests", models.JSONField(blank=True, default=list)),
+                (
+                    "extra",
+                    models.JSONField(blank=True, default=dict, help_text="What its configuration file says besides, kept for export."),
+                ),
+                ("history_id", models.AutoField(primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField(db_index=True)),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                ("history_type", models.CharField(choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1)),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical entity',
-                'verbose_name_plural': 'historical entities',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical entity",
+                "verbose_name_plural": "historical entities",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='Permit',
+            name="Permit",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(choices=[('reserved', 'reserved'), ('spent', 'spent'), ('refunded', 'refunded')], default=entities.logic.lifecycle.PermitState['RESERVED'], max_length=10)),
-                ('reserved_at', models.DateTimeField()),
-                ('settled_at', models.DateTimeField(blank=True, null=True)),
-                ('entity', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='permits', to='entities.entity')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("reserved", "reserved"), ("spent", "spent"), ("refunded", "refunded")],
+                        default=entities.logic.lifecycle.PermitState["RESERVED"],
+                        max_length=10,
+                    ),
+                ),
+                ("reserved_at", models.DateTimeField()),
+                ("settled_at", models.DateTimeField(blank=True, null=True)),
+                ("entity", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="permits", to="entities.entity")),
             ],
             options={
-                'ordering': ['-id'],
-                'indexes': [models.Index(condition=models.Q(('state', 'reserved')), fields=['entity'], name='permit_reserved'), models.Index(condition=models.Q(('state', 'spent')), fields=['entity', 'settled_at'], name='permit_spent'), models.Index(condition=models.Q(('state', 'spent')), fields=['settled_at'], name='permit_spent_all')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['reserved', 'spent', 'refunded'])), name='permit_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('settled_at__isnull', True), ('state', 'reserved')), models.Q(models.Q(('state', 'reserved'), _negated=True), ('settled_at__isnull', False)), _connector='OR'), name='permit_settled_has_time')],
+                "ordering": ["-id"],
+                "indexes": [
+                    models.Index(condition=models.Q(("state", "reserved")), fields=["entity"], name="permit_reserved"),
+                    models.Index(condition=models.Q(("state", "spent")), fields=["entity", "settled_at"], name="permit_spent"),
+                    models.Index(condition=models.Q(("state", "spent")), fields=["settled_at"], name="permit_spent_all"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("state__in", ["reserved", "spent", "refunded"])), name="permit_state_known"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("settled_at__isnull", True), ("state", "reserved")),
+                            models.Q(models.Q(("state", "reserved"), _negated=True), ("settled_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="permit_settled_has_time",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RateLimit',
+            name="RateLimit",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('gap', 'seconds between posts'), ('minute', 'posts in any minute'), ('hour', 'posts in any hour'), ('day', 'posts in any day')], max_length=8)),
-                ('amount', models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1)])),
-                ('entity', models.ForeignKey(blank=True, help_text='Empty: all together.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='limits', to='entities.entity')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("gap", "seconds between posts"),
+                            ("minute", "posts in any minute"),
+                            ("hour", "posts in any hour"),
+                            ("day", "posts in any day"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("amount", models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1)])),
+                (
+                    "entity",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty: all together.",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="limits",
+                        to="entities.entity",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['entity', 'kind'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='limit_positive'), models.UniqueConstraint(fields=('entity', 'kind'), name='limit_once_per_kind', nulls_distinct=False)],
+                "ordering": ["entity", "kind"],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("amount__gt", 0)), name="limit_positive"),
+                    models.UniqueConstraint(fields=("entity", "kind"), name="limit_once_per_kind", nulls_distinct=False),
+                ],
             },
         ),
     ]

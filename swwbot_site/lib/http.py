@@ -11,6 +11,9 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+HttpClient = httpx.AsyncClient
+"""What a client of a peer is built on."""
+
 KEEPALIVE_S = 4.0
 """Seconds an idle connection is kept; the peers close theirs at 5."""
 

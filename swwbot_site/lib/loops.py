@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-import httpx
-
+from swwbot_site.lib.http import HttpClient
 from swwbot_site.lib.wake import Channel
 
 T = TypeVar("T")
@@ -31,7 +30,7 @@ class Context:
 
     owner: int
     rows: Rows
-    http: httpx.AsyncClient
+    http: HttpClient
     stopping: asyncio.Event
     spawn: Spawn
     """Run work beside the loops; what it raises is logged, and the engine waits for it before it ends."""

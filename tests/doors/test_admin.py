@@ -194,6 +194,23 @@ def test_an_entity_takes_its_limits_inline(browser: Client) -> None:
     assert row.limits.get().amount == 7
 
 
+def test_a_feed_with_messages_stays(browser: Client) -> None:
+    empty, full = build.feed(failures=2, error="refused"), build.message().feed
+    assert b"refused" in browser.get(url(Feed, "changelist")).content
+    assert browser.post(url(Feed, "delete", empty.pk), {"post": "yes"}).status_code == 302
+    assert browser.post(url(Feed, "delete", full.pk), {"post": "yes"}).status_code == 403
+    assert Feed.objects.get() == full
+
+
+def test_several_servers_can_be_deleted_at_once(browser: Client) -> None:
+    rows = [build.placement().server, build.server()]
+    data = {"action": "delete_selected", "_selected_action": [row.pk for row in rows], "post": "yes"}
+    with CaptureQueriesContext(connection) as queries:
+        assert browser.post(url(Server, "changelist"), data).status_code == 302
+    assert not Server.objects.exists()
+    assert any(query["sql"] == "NOTIFY sww_serve" for query in queries)
+
+
 def test_an_impossible_value_is_a_sentence_on_the_form(browser: Client) -> None:
     row = build.entity()
     response = browser.post(url(Entity, "change", row.pk), changes(row, browser, response_chance="7"))

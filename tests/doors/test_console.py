@@ -1,7 +1,12 @@
 """The console: a line for each event, whoever said it, and nothing that steers a terminal."""
 
+import contextlib
+import os
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from queue import Empty, Queue
 from typing import Self
@@ -123,16 +128,10 @@ class Follower:
 
     def _wait_until_it_listens(self) -> None:
         """Say "ping" until it comes back: what follows is heard."""
-        for number in range(50):
-            say("test.ping", f"ping {number}")
-            try:
-                self.lines.get(timeout=0.2)
-            except Empty:
-                continue
-            while not self.lines.empty():
-                self.lines.get()
-            return
-        pytest.fail("the follower never heard anything")
+        eventually(lambda: say("test.ping", "ping"), self.lines)
+        say("test.ping", "last")
+        while not self.lines.get(timeout=5).endswith("last"):
+            pass
 
 
 def test_a_follower_tells_what_others_say_each_once(followed: Follower) -> None:
@@ -164,3 +163,30 @@ def test_a_follower_sees_an_event_whose_number_is_lower_than_one_it_has_seen(fol
         slow.commit()
         wake(Channel.EVENTS)
         assert followed.next() == "[POST]     slow"
+
+
+def test_the_command_follows_until_it_is_told_to_stop(engine_database_url: str) -> None:
+    environment = {**os.environ, "DATABASE_URL": engine_database_url, "DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "manage.py", "console"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        heard: Queue[str] = Queue()
+        assert process.stdout is not None
+        reader = threading.Thread(target=lambda: [heard.put(line) for line in process.stdout or ()])
+        reader.start()
+        try:
+            assert eventually(lambda: say("test.ping", "ping"), heard).endswith("[TEST]     ping\n")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            reader.join(10)
+        assert process.wait(10) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def eventually(act: Callable[[], object], heard: "Queue[str]") -> str:
+    """Act again and again until something is heard, at most 20 s."""
+    for _ in range(100):
+        act()
+        with contextlib.suppress(Empty):
+            return heard.get(timeout=0.2)
+    pytest.fail("nothing was heard")

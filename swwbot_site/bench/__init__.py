@@ -1,0 +1,1 @@
+"""Benchmarks: each starts what it needs on this machine, prints its figures and leaves nothing behind."""
