@@ -53,7 +53,7 @@ def view(server: Server) -> ServerView:
 
 def read() -> ClusterState:
     """The cluster's rows at this moment, as the planner's values."""
-    placements = Placement.objects.filter(state__in=HELD).annotate(in_flight=Count("seats"))
+    placements = Placement.objects.filter(state__in=HELD).select_related("server").annotate(in_flight=Count("seats"))
     return ClusterState(
         servers=[view(server) for server in Server.objects.all()],
         models={m.pk: ModelView(id=m.pk, key=m.key, need_gb=m.size_gb) for m in LanguageModel.objects.all()},
@@ -66,7 +66,7 @@ def read() -> ClusterState:
                 gb=p.gb,
                 slots=p.slots,
                 in_flight=p.in_flight,
-                pinned=p.pinned,
+                pinned=p.pinned or p.server.spoken == Server.Dialect.OPENAI,  # such a server has nothing to unload
                 since=p.loaded_at or p.created_at,
                 used_at=p.used_at,
             )

@@ -24,7 +24,7 @@ from cluster.lmstudio.errors import (
     OutOfMemory,
     PeerError,
 )
-from cluster.lmstudio.values import Instance, LoadResult, State
+from cluster.lmstudio.values import Dialect, Instance, LoadResult, State
 from cluster.logic.learning import blend
 from cluster.logic.lifecycle import PlacementState
 from cluster.logic.memory import need_gb
@@ -76,6 +76,11 @@ async def unload(client: Client, rows: Rows, errand: Errand) -> None:
             await rows(gone, errand)
             return
         text = "the server still lists it after it was told to unload it"
+    except CapabilityMissing as error:
+        if errand.endpoint.dialect == Dialect.LMSTUDIO_V0:
+            await rows(gone, errand)  # it evicts by itself when the next model is loaded; if it does not, reconciling finds it again
+            return
+        text = str(error)
     except PeerError as error:
         text = str(error)
     await rows(stayed, errand, text)

@@ -66,15 +66,16 @@ def confirmed(look: Look, seen: set[str] | FeedError, owner: int) -> int:
     settled = 0
     with transaction.atomic():
         rows = Reply.objects.filter(pk__in=[pk for pk, _, _ in look.posts], lease_owner=owner, state=ReplyState.POSTING)
-        for reply in rows.select_for_update(of=("self",)).select_related("message").order_by("id"):
+        for reply in rows.select_for_update(of=("self",)).select_related("message__feed").order_by("id"):
             if not isinstance(seen, FeedError) and reply.outgoing_id in seen:
                 settled += _posted(reply, now)
                 continue
             accepted_at = reply.accepted_at
             assert accepted_at is not None
-            again = next_look(accepted_at, now)
+            limit = reply.message.feed.lost_after_s
+            again = next_look(accepted_at, now, limit)
             if again is None and isinstance(seen, FeedError):
-                again = next_look(now, now)  # we could not look: that says nothing about the post
+                again = next_look(now, now, limit)  # we could not look: that says nothing about the post
             if again:
                 Reply.objects.filter(pk=reply.pk).update(attempt_at=again, **FREE)
             else:

@@ -38,6 +38,9 @@ IDLE_S = 1.0
 
 BATCH = 200
 
+UNCLAIMED = timedelta(hours=1)
+"""A message that nobody let us claim for so long is given up."""
+
 
 def judge(now: datetime) -> int:
     """Steps 3 and 4 for every new message that is ready to be decided, each in its own transaction. Returns how many."""
@@ -62,9 +65,9 @@ def judge(now: datetime) -> int:
 
 
 def _undecided() -> list[int]:
-    """New messages, oldest first, without those that wait in the feed's queue until we have claimed them."""
+    """New messages, oldest first, without those that wait in the feed's queue until we have claimed them (for an hour at most)."""
     rows = Message.objects.filter(decided_at__isnull=True, feed__enabled=True).exclude(
-        kind="human", bot_params__status="pending", bot_params__entity__gt="", state="none"
+        kind="human", bot_params__status="pending", bot_params__entity__gt="", state="none", received_at__gt=clock.now() - UNCLAIMED
     )
     return list(rows.order_by("timestamp", "id").values_list("pk", flat=True)[:BATCH])
 

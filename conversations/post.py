@@ -18,7 +18,7 @@ from conversations.address import endpoint
 from conversations.feed.client import Client
 from conversations.feed.errors import FeedError, RateLimited, Rejected
 from conversations.feed.values import Endpoint, Generation, Outgoing
-from conversations.logic.cadence import next_attempt, next_look
+from conversations.logic.cadence import FIRST_LOOK, next_attempt
 from conversations.logic.delivery import AT_ONCE, BURST, silent_until
 from conversations.logic.lifecycle import ReplyState
 from conversations.models import Feed, Reply
@@ -150,7 +150,7 @@ def accepted(letter: Letter, owner: int) -> bool:
     now = clock.now()
     rows = Reply.objects.filter(pk=letter.reply_id, state=ReplyState.POSTING, lease_owner=owner)
     with transaction.atomic():
-        done = rows.update(accepted_at=now, attempt_at=next_look(now, now), **FREE)
+        done = rows.update(accepted_at=now, attempt_at=now + FIRST_LOOK, **FREE)
         wake(Channel.DELIVER)
         return bool(done)
 

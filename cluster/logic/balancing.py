@@ -22,6 +22,8 @@ class Candidate:
     server_id: int
     server: str
     in_flight: int
+    turns: int = 0
+    """Of those in flight, the ones that this plan has given it."""
     slots: int
     server_in_flight: int
     free_gb: float
@@ -42,8 +44,8 @@ def least_loaded(candidate: Candidate) -> Score:
 
 
 def round_robin(candidate: Candidate) -> Score:
-    """The one whose turn was longest ago."""
-    return (((candidate.used_at or EPOCH) - EPOCH).total_seconds(), candidate.in_flight)
+    """The one whose turn was longest ago; within one plan everybody has a turn before anybody has two."""
+    return (candidate.turns, ((candidate.used_at or EPOCH) - EPOCH).total_seconds(), candidate.in_flight)
 
 
 def model_affinity(candidate: Candidate) -> Score:

@@ -1,6 +1,7 @@
 """The planner's working copy of the cluster: the state, with what the plan has already decided marked on it."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cluster.logic.lifecycle import HELD, PlacementState
@@ -16,6 +17,9 @@ class Board:
     offers: dict[int, list[OfferView]]
     by_server: dict[int, list[PlacementView]]
     by_model: dict[int, list[PlacementView]]
+    demand: Sequence[Demand] = ()
+    coming: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """The servers that this plan has load a model."""
     taken: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     loading: set[int] = field(default_factory=set)
     leaving: set[int] = field(default_factory=set)
@@ -31,8 +35,12 @@ class Board:
     def in_flight(self, server_id: int) -> int:
         return sum(p.in_flight + self.taken[p.id] for p in self.by_server[server_id])
 
+    def wanted(self, server_id: int) -> frozenset[int]:
+        """The models that somebody waits for who may be served by this server."""
+        return frozenset(d.model_id for d in self.demand if d.pin_id in (None, server_id))
 
-def board(state: ClusterState) -> Board:
+
+def board(state: ClusterState, demand: Sequence[Demand]) -> Board:
     """A fresh board, in one order whatever order the rows came in."""
     by_server: dict[int, list[PlacementView]] = defaultdict(list)
     by_model: dict[int, list[PlacementView]] = defaultdict(list)
@@ -49,6 +57,7 @@ def board(state: ClusterState) -> Board:
         offers=offers,
         by_server=by_server,
         by_model=by_model,
+        demand=demand,
         loading={p.server_id for p in state.placements if p.state is PlacementState.LOADING},
     )
 

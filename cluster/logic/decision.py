@@ -14,6 +14,7 @@ class Seat:
     server_id: int
     n: int
     why: str
+    avoid_id: int | None = None
     candidates: tuple[dict[str, object], ...] = ()
 
 

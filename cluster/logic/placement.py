@@ -28,9 +28,8 @@ from cluster.logic.state import ClusterState, Demand, OfferView, PlacementView, 
 
 def plan(state: ClusterState, demand: Sequence[Demand], policy: PlanPolicy, now: datetime) -> Plan:
     """Decide for all of `demand` at once. Raises KeyError if the policy's strategy is not registered."""
-    board = start(state)
-    urgent = sorted(demand, key=lambda d: (d.priority, d.oldest, d.model_id, d.pin_id or 0))
-    wanted = frozenset(d.model_id for d in urgent)
+    board = start(state, demand)
+    urgent = sorted(demand, key=lambda d: (d.priority, d.oldest, d.model_id, d.pin_id or 0, d.avoid_id or 0))
     seats: list[Seat] = []
     loads: list[Load] = []
     waits: list[Wait] = []
@@ -44,12 +43,12 @@ def plan(state: ClusterState, demand: Sequence[Demand], policy: PlanPolicy, now:
         seats.extend(given)
         if sum(seat.n for seat in given) >= need.waiting:
             continue
-        step = room(board, need, policy, now, wanted, warm=bool(given))
+        step = room(board, need, policy, now, warm=bool(given))
         if isinstance(step, Load):
             loads.append(step)
         else:
             waits.append(step)
-    unloads = () if policy.keep_models_loaded else tuple(_stale(board, policy, now, wanted))
+    unloads = () if policy.keep_models_loaded else tuple(_stale(board, policy, now))
     return Plan(seats=tuple(seats), loads=tuple(loads), unloads=unloads, waits=tuple(waits), impossible=tuple(impossible))
 
 
@@ -69,10 +68,10 @@ def _hopeless(board: Board, need: Demand) -> str:
         name = board.servers[need.pin_id].name if need.pin_id in board.servers else "a server that is gone"
         return f"It may only run on {name}, which is disabled or draining. Enable it, or take away the pin."
     offers = board.offers[need.model_id]
+    offering = {o.server_id for o in offers}
+    if any(not s.well and s.id not in offering and need.pin_id in (None, s.id) for s in usable):
+        return ""  # a server that was not seen yet, or is away, may have it
     if not offers:
-        unseen = [s for s in usable if not s.well]
-        if unseen:
-            return ""  # a server that was not seen yet, or is away, may have it
         return (
             f"No server has the model {model.key}. Download it on one of {', '.join(sorted(s.name for s in usable))}, or correct the name."
         )
@@ -92,7 +91,9 @@ def _seats(board: Board, need: Demand, policy: PlanPolicy) -> list[Seat]:
     """Step 2: seats on warm placements, one at a time to the best."""
     given: dict[int, int] = defaultdict(int)
     first: dict[int, tuple[dict[str, object], ...]] = {}
-    places = {p.id: p for p in board.by_model[need.model_id] if board.servers[p.server_id].well and need.pin_id in (None, p.server_id)}
+    warm = [p for p in board.by_model[need.model_id] if board.servers[p.server_id].well and need.pin_id in (None, p.server_id)]
+    others = [p for p in warm if p.state is PlacementState.LOADED and p.server_id != need.avoid_id]
+    places = {p.id: p for p in (others or warm)}
     preferred = {o.server_id: o for o in board.offers[need.model_id]}
     for _ in range(need.waiting):
         open_places = [p for p in places.values() if board.free_slots(p) > 0]
@@ -112,6 +113,7 @@ def _seats(board: Board, need: Demand, policy: PlanPolicy) -> list[Seat]:
             placement_id=pid,
             server_id=places[pid].server_id,
             n=n,
+            avoid_id=need.avoid_id,
             why=f"warm on {board.servers[places[pid].server_id].name} with a free slot; best of {len(first[pid])} by {policy.strategy}",
             candidates=first[pid],
         )
@@ -127,6 +129,7 @@ def _candidate(board: Board, placement: PlacementView, offer: OfferView | None) 
         server_id=server.id,
         server=server.name,
         in_flight=placement.in_flight + board.taken[placement.id],
+        turns=board.taken[placement.id],
         slots=placement.slots,
         server_in_flight=board.in_flight(server.id),
         free_gb=board.free_gb(server),
@@ -138,7 +141,7 @@ def _candidate(board: Board, placement: PlacementView, offer: OfferView | None) 
     )
 
 
-def _stale(board: Board, policy: PlanPolicy, now: datetime, wanted: frozenset[int]) -> list[Unload]:
+def _stale(board: Board, policy: PlanPolicy, now: datetime) -> list[Unload]:
     """Without `keep_models_loaded`: idle placements that nobody used for the unload delay."""
     delay = timedelta(seconds=policy.unload_delay_s)
     return [
@@ -150,7 +153,7 @@ def _stale(board: Board, policy: PlanPolicy, now: datetime, wanted: frozenset[in
         and p.in_flight == 0
         and board.taken[p.id] == 0
         and p.id not in board.leaving
-        and p.model_id not in wanted
-        and board.servers[p.server_id].usable
+        and p.model_id not in board.wanted(p.server_id)
+        and board.servers[p.server_id].well
         and (p.used_at or p.since) + delay <= now
     ]

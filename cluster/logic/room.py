@@ -14,7 +14,7 @@ USUAL_GB_PER_S = 0.5
 """Taken for the speed of a load where none was seen yet."""
 
 
-def room(board: Board, need: Demand, policy: PlanPolicy, now: datetime, wanted: frozenset[int], *, warm: bool) -> Load | Wait:
+def room(board: Board, need: Demand, policy: PlanPolicy, now: datetime, *, warm: bool) -> Load | Wait:
     """Steps 3 to 7: what to do for a demand that still has somebody waiting."""
     model = board.state.models[need.model_id]
 
@@ -22,12 +22,13 @@ def room(board: Board, need: Demand, policy: PlanPolicy, now: datetime, wanted: 
         return Wait(model_id=need.model_id, pin_id=need.pin_id, until=until, why=why)
 
     here = [p for p in board.by_model[need.model_id] if need.pin_id in (None, p.server_id)]
-    coming = [p for p in here if p.state is PlacementState.LOADING]
+    coming = [p.server_id for p in here if p.state is PlacementState.LOADING and board.servers[p.server_id].well]
+    coming += [server_id for server_id in board.coming[need.model_id] if need.pin_id in (None, server_id)]
     if coming:
-        return wait(None, f"{model.key} is loading on {board.servers[coming[0].server_id].name}")
+        return wait(None, f"{model.key} is loading on {board.servers[coming[0]].name}")
     if any(p.state is PlacementState.LOADED and p.id not in board.leaving and board.servers[p.server_id].well for p in here) or warm:
         return wait(None, f"{model.key} is loaded, and all its slots are taken")
-    options = _options(board, need, policy, now, wanted)
+    options = _options(board, need, policy, now)
     if options.coming:
         return wait(None, options.coming)
     if options.fits:
@@ -53,7 +54,7 @@ class _Options:
     """Room that is already being made for it."""
 
 
-def _options(board: Board, need: Demand, policy: PlanPolicy, now: datetime, wanted: frozenset[int]) -> _Options:
+def _options(board: Board, need: Demand, policy: PlanPolicy, now: datetime) -> _Options:
     options = _Options()
     for offer in board.offers[need.model_id]:
         server = may(board, need, offer)
@@ -61,24 +62,15 @@ def _options(board: Board, need: Demand, policy: PlanPolicy, now: datetime, want
             continue
         obstacle = _obstacle(board, server, offer, now)
         if not obstacle:
-            _weigh(options, board, need, offer, server, policy, now, wanted)
+            _weigh(options, board, need, offer, server, policy, now)
             continue
         options.reasons.append(obstacle)
-        if offer.cooldown_until:
+        if offer.cooldown_until and offer.cooldown_until > now:
             options.until.append(offer.cooldown_until)
     return options
 
 
-def _weigh(
-    options: _Options,
-    board: Board,
-    need: Demand,
-    offer: OfferView,
-    server: ServerView,
-    policy: PlanPolicy,
-    now: datetime,
-    wanted: frozenset[int],
-) -> None:
+def _weigh(options: _Options, board: Board, need: Demand, offer: OfferView, server: ServerView, policy: PlanPolicy, now: datetime) -> None:
     """Add one server to the options: with room as it is, with room after evicting, or with the reason against it."""
     model = board.state.models[need.model_id]
     seconds = (offer.load_seconds or model.need_gb / USUAL_GB_PER_S) / server.weight
@@ -87,12 +79,13 @@ def _weigh(
     if lack <= 0 and surplus <= 0:
         options.fits.append(((liking, seconds, -board.free_gb(server), float(server.id)), server))
         return
-    leaving = [p.gb for p in board.by_server[server.id] if p.state is PlacementState.UNLOADING or p.id in board.leaving]
-    if 0 < lack <= sum(leaving):
+    leaving = [p.gb for p in board.by_server[server.id] if p.state is PlacementState.UNLOADING]
+    lack, surplus = lack - sum(leaving), surplus - len(leaving)
+    if lack <= 0 and surplus <= 0:
         options.coming = options.coming or f"room for {model.key} is being made on {server.name}"
         return
     there = [p for p in board.by_server[server.id] if p.id not in board.leaving and board.taken[p.id] == 0]
-    choice = eviction.choose(there, max(0.0, lack), policy, now, wanted, instances=max(0, surplus))
+    choice = eviction.choose(there, max(0.0, lack), policy, now, board.wanted(server.id), instances=max(0, surplus))
     if choice.victims:
         delay = timedelta(seconds=policy.unload_delay_s)
         fresh = any((p.used_at or p.since) + delay > now for p in choice.victims)
@@ -124,6 +117,7 @@ def _surplus(board: Board, server: ServerView) -> int:
 def _load(board: Board, need: Demand, server: ServerView, victims: Sequence[PlacementView], why: str) -> Load:
     gb = board.state.models[need.model_id].need_gb
     board.loading.add(server.id)
+    board.coming[need.model_id].append(server.id)
     board.leaving.update(p.id for p in victims)
     board.reserved[server.id] += gb - sum(p.gb for p in victims)
     return Load(model_id=need.model_id, server_id=server.id, gb=gb, evict=tuple(p.id for p in victims), why=why)

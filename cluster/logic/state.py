@@ -73,10 +73,14 @@ class PlacementView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """How many generations wait for a model, on any server or on the one of `pin`. 0 is the first priority."""
+    """How many generations wait for a model, on any server or on the one of `pin`. 0 is the first priority.
+
+    `avoid` is the server where they failed last: a warm one elsewhere first.
+    """
 
     model_id: int
     pin_id: int | None = None
+    avoid_id: int | None = None
     waiting: int
     priority: int
     oldest: datetime

@@ -53,6 +53,11 @@ class Feed(Leased):
     exempt = models.BooleanField(
         default=True, help_text="Our posts do not count against its limit of 10. Off: after 10 posts we are silent for 61 s."
     )
+    lost_after_s = models.FloatField(
+        default=65.0,
+        validators=[MinValueValidator(0.1)],
+        help_text="A post that does not show for so long is lost, and posted again. A KV backend may need a minute to show it.",
+    )
     max_text = models.PositiveIntegerField(default=240, help_text="Longest post in characters.")
     max_bot_run = models.PositiveIntegerField(
         default=6, help_text="After so many bot messages without a human one, bots are not answered any more."
