@@ -35,8 +35,8 @@ def finish(outcomes: Sequence[Outcome], owner: int) -> int:
             settled += ours
         Seat.objects.filter(generation_id__in=[o.ticket.generation_id for o in outcomes], lease_owner=owner).delete()
         _placements(outcomes)
-        _health(outcomes, policy)
         _learn(outcomes)
+        _health(outcomes, policy)
         wake(Channel.SERVE, Channel.DELIVER)
     step("finish.after")
     return settled
@@ -88,18 +88,17 @@ def _failed(outcome: Outcome, owner: int, policy: ClusterPolicy) -> int:
         say("generation.failed", f"{row.caller}: {failure.text}", subject=f"generation:{row.pk}", level=Level.ERROR, code=failure.code)
         return moved(row, GenerationState.RUNNING, GenerationState.FAILED, ended_at=outcome.ended_at, **told)
     say("generation.retried", f"{row.caller}: {failure.text}", subject=f"generation:{row.pk}", level=Level.WARNING, code=failure.code)
-    avoid = outcome.ticket.server_id if failure.retry == "elsewhere" else None
-    return moved(row, GenerationState.RUNNING, GenerationState.QUEUED, not_before=again, avoid_id=avoid, **told)
+    avoid = Server.objects.filter(pk=outcome.ticket.server_id).first() if failure.retry == "elsewhere" else None
+    return moved(row, GenerationState.RUNNING, GenerationState.QUEUED, not_before=again, avoid=avoid, **told)
 
 
 def _placements(outcomes: Sequence[Outcome]) -> None:
     """Used now; or, where the server said so, not there any more."""
     used: dict[int, datetime] = {}
-    for outcome in outcomes:
+    for outcome in sorted(outcomes, key=lambda o: o.ticket.placement_id):  # one order of locks: placements, then their servers
         pid = outcome.ticket.placement_id
         used[pid] = max(outcome.ended_at, used.get(pid, outcome.ended_at))
         if outcome.gone and outcome.failure:
-            Server.objects.filter(pk=outcome.ticket.server_id).update(listed_at=None)
             rows = Placement.objects.filter(pk=pid)
             if move(rows, PlacementState.LOADED, PlacementState.GONE, ended_at=outcome.ended_at, reason=outcome.failure.text):
                 say(
@@ -109,6 +108,8 @@ def _placements(outcomes: Sequence[Outcome]) -> None:
                 )
     for pid in sorted(used):
         Placement.objects.filter(pk=pid).update(used_at=used[pid])
+    for server_id in sorted({o.ticket.server_id for o in outcomes if o.gone}):
+        Server.objects.filter(pk=server_id).update(listed_at=None)
 
 
 def _health(outcomes: Sequence[Outcome], policy: ClusterPolicy) -> None:

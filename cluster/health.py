@@ -24,8 +24,11 @@ def fault(error: PeerError) -> Fault:
 
 
 def note(server_id: int, fault: Fault | None, policy: ClusterPolicy, now: datetime) -> None:
-    """Record what an outcome says of a server, under its row's lock."""
-    row = Server.objects.select_for_update().get(pk=server_id)
+    """Record what an outcome says of a server, under its row's lock; nothing if it says nothing, or if the server was deleted."""
+    telling = fault is None or fault.harms or fault.misconfigured or fault.pause_s is not None
+    row = Server.objects.select_for_update().filter(pk=server_id).first()
+    if row is None or not telling:
+        return
     old = ServerState(row.state)
     health = after(fault, old, row.failures, limit=policy.breaker_failures, pause_s=policy.breaker_pause_s, now=now, dice=random.random)
     values = {"failures": health.failures, "retry_at": health.retry_at, "state_reason": health.reason}

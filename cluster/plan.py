@@ -13,17 +13,18 @@ from cluster.models import ClusterPolicy, Generation, LanguageModel, Offer, Plac
 
 
 def demand(now: datetime) -> list[Demand]:
-    """What waits, per (model, pin): one row each, however many users there are."""
+    """What waits, per (model, pin, server to avoid): one row each, however many users there are."""
     rows = (
         Generation.objects.filter(Q(not_before__isnull=True) | Q(not_before__lte=now), state=GenerationState.QUEUED)
         .order_by()
-        .values("model_id", "pin_id")
+        .values("model_id", "pin_id", "avoid_id")
         .annotate(waiting=Count("id"), best=Min("priority"), oldest=Min("queued_at"), soonest=Min("deadline"))
     )
     return [
         Demand(
             model_id=row["model_id"],
             pin_id=row["pin_id"],
+            avoid_id=row["avoid_id"],
             waiting=row["waiting"],
             priority=row["best"],
             oldest=row["oldest"],
@@ -44,7 +45,7 @@ def view(server: Server) -> ServerView:
         well=usable and server.state == ServerState.ONLINE,
         usable=usable,
         why_not=why,
-        max_models=server.max_models,
+        max_models=server.max_models or (1 if server.spoken == Server.Dialect.LMSTUDIO_V0 else None),  # loads on demand evict each other
         formats=tuple(server.formats),
         preferred=tuple(str(m).lower() for m in server.preferred_models),
         weight=server.weight,

@@ -19,6 +19,7 @@ from cluster.lmstudio.values import Detected, Endpoint, Listing, Timeouts
 from cluster.logic.lifecycle import ServerState
 from cluster.models import ClusterPolicy, Server
 from swwbot_site.lib import clock
+from swwbot_site.lib.leases import living
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +40,12 @@ def due(owner: int, now: datetime) -> list[tuple[int, Endpoint, Timeouts]]:
         interval = min(interval, policy.health_check_interval_s)
     stale = Q(listed_at__isnull=True) | Q(listed_at__lt=now - timedelta(seconds=interval))
     wanted = Server.objects.filter(enabled=True).filter(
-        Q(state=ServerState.UNKNOWN)
-        | (Q(state=ServerState.ONLINE) & stale)
-        | (~Q(state=ServerState.ONLINE) & (Q(retry_at__isnull=True) | Q(retry_at__lte=now)))
+        (Q(state=ServerState.ONLINE) & stale) | (~Q(state=ServerState.ONLINE) & (Q(retry_at__isnull=True) | Q(retry_at__lte=now)))
     )
     until = now + timedelta(seconds=policy.probe_timeout_s * 3)
-    free = Q(probe_lease_until__isnull=True) | Q(probe_lease_until__lt=now)
+    if not wanted.exists():
+        return []
+    free = Q(probe_lease_until__isnull=True) | Q(probe_lease_until__lt=now) | ~Q(probe_lease_owner__in=list(living()))
     claimed = []
     for server in wanted.filter(free):
         if Server.objects.filter(free, pk=server.pk).update(probe_lease_owner=owner, probe_lease_until=until):
@@ -94,4 +95,5 @@ def unseen(server_id: int, error: PeerError) -> None:
         Server.objects.filter(pk=server_id).update(**values)
         pause = now + timedelta(seconds=ClusterPolicy.current().breaker_pause_s)
         Server.objects.filter(pk=server_id, state=ServerState.UNKNOWN).update(state_reason=str(error))
-        Server.objects.filter(pk=server_id, retry_at__isnull=True).exclude(state=ServerState.ONLINE).update(retry_at=pause)
+        over = Q(retry_at__isnull=True) | Q(retry_at__lte=now)
+        Server.objects.filter(over, pk=server_id).exclude(state=ServerState.ONLINE).update(retry_at=pause)

@@ -40,7 +40,7 @@ def resolve(name: str) -> LanguageModel:
 
     Raises NoModel if there is no name and no default.
     """
-    wanted = (name or ClusterPolicy.current().default_model).strip().lower()
+    wanted = (name.strip() or ClusterPolicy.current().default_model.strip()).lower()
     if not wanted:
         raise NoModel("The request names no model, and the cluster policy has no default model. Name one in the entity or in the policy.")
     exact = LanguageModel.objects.filter(Q(key=wanted) | Q(aliases__contains=[wanted])).order_by("id").first()

@@ -23,6 +23,7 @@ from cluster.lmstudio.errors import (
     ModelMissing,
     OutOfMemory,
     PeerError,
+    Unreachable,
 )
 from cluster.lmstudio.values import Dialect, Instance, LoadResult, State
 from cluster.logic.learning import blend
@@ -105,6 +106,8 @@ async def _watch(client: Client, errand: Errand, doubt: PeerError) -> LoadResult
         await asyncio.sleep(errand.poll_s)
         try:
             listed = (await client.list(errand.endpoint, errand.timeouts)).find(errand.key)
+        except Unreachable as error:
+            return error  # what was loading went with its server
         except PeerError as error:
             doubt = error
             continue
@@ -134,11 +137,19 @@ def _result(instance: Instance, seconds: float = 0.0) -> LoadResult:
     return LoadResult(instance_id=instance.id, context_length=instance.context_length, parallel=instance.parallel, seconds=seconds)
 
 
+def _locked(errand: Errand) -> Placement | None:
+    """The errand's placement under its lock; None if its server was deleted meanwhile."""
+    rows = Placement.objects.select_for_update(of=("self",)).select_related("server", "model")
+    return rows.filter(pk=errand.placement_id).first()
+
+
 def loaded(errand: Errand, result: LoadResult, seconds: float) -> bool:
     """Confirm a load. Returns whether the placement was still loading."""
     now = clock.now()
     with transaction.atomic():
-        placement = Placement.objects.select_for_update(of=("self",)).select_related("server", "model").get(pk=errand.placement_id)
+        placement = _locked(errand)
+        if placement is None:
+            return False
         offer = Offer.objects.filter(server_id=errand.server_id, model_id=placement.model_id).first()
         if not move(
             Placement.objects.filter(pk=placement.pk),
@@ -177,8 +188,8 @@ def failed(errand: Errand, error: PeerError) -> None:
     """Record a load that did not happen: the memory is free again, the pair rests, and what the server said is learned."""
     now = clock.now()
     with transaction.atomic():
-        placement = Placement.objects.select_for_update(of=("self",)).select_related("server", "model").get(pk=errand.placement_id)
-        if not move(
+        placement = _locked(errand)
+        if placement is None or not move(
             Placement.objects.filter(pk=placement.pk),
             PlacementState.LOADING,
             PlacementState.FAILED,
@@ -222,11 +233,11 @@ def gone(errand: Errand) -> bool:
 
 
 def stayed(errand: Errand, text: str) -> None:
-    """An unload did not work: the placement stays as it was, and the server is looked at."""
+    """An unload did not work: the placement stays, as if used now so that another one is tried first, and the server is looked at."""
+    now = clock.now()
     with transaction.atomic():
-        if move(
-            Placement.objects.filter(pk=errand.placement_id), PlacementState.UNLOADING, PlacementState.LOADED, loaded_at=clock.now(), **FREE
-        ):
+        rows = Placement.objects.filter(pk=errand.placement_id)
+        if move(rows, PlacementState.UNLOADING, PlacementState.LOADED, loaded_at=now, used_at=now, **FREE):
             say(
                 "placement.stayed",
                 f"{errand.key} could not be unloaded from {errand.server}: {text}",

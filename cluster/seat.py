@@ -11,7 +11,7 @@ from django.db.models import Q
 from cluster.address import endpoint, timeouts
 from cluster.logic.decision import Load, Plan
 from cluster.logic.decision import Seat as Given
-from cluster.logic.lifecycle import HELD, GenerationState, PlacementState, ServerState
+from cluster.logic.lifecycle import HELD, GenerationState, PlacementState
 from cluster.logic.memory import headroom_gb
 from cluster.logic.order import Errand, Orders, Ticket
 from cluster.models import ClusterPolicy, Generation, Offer, Placement, Seat, Server
@@ -60,7 +60,7 @@ def _fail(model_id: int, pin_id: int | None, why: str, now: datetime) -> None:
 
 def _explain(model_id: int, pin_id: int | None, why: str, now: datetime) -> None:
     """Keep with the waiting generations why they wait, once per reason."""
-    rows = Generation.objects.filter(_queued(model_id, pin_id)).exclude(decision__waits=why)
+    rows = Generation.objects.filter(_queued(model_id, pin_id)).exclude(decision__contains={"waits": why})
     rows.update(decision={"waits": why, "at": now.isoformat()})
 
 
@@ -71,12 +71,8 @@ def _sit(given: Given, n: int, owner: int, policy: ClusterPolicy, now: datetime)
     placement = Placement.objects.select_related("server", "model").get(pk=given.placement_id)
     if placement.state != PlacementState.LOADED:
         return []
-    rows = Generation.objects.filter(_queued(given.model_id, given.pin_id)).filter(Q(not_before__isnull=True) | Q(not_before__lte=now))
-    others = Placement.objects.filter(
-        model_id=given.model_id, state=PlacementState.LOADED, server__state=ServerState.ONLINE, server__enabled=True, server__draining=False
-    ).exclude(server_id=given.server_id)
-    if others.exists():
-        rows = rows.exclude(avoid_id=given.server_id)
+    ripe = Q(not_before__isnull=True) | Q(not_before__lte=now)
+    rows = Generation.objects.filter(ripe, _queued(given.model_id, given.pin_id), avoid_id=given.avoid_id)
     chosen = list(rows.select_for_update(skip_locked=True, of=("self",)).order_by("priority", "id")[:n])
     if not chosen:
         return []

@@ -16,8 +16,10 @@ from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from cluster import ask, finish, plan, probe, queue, ready, reconcile, seat
 from cluster.lmstudio.client import Client
@@ -25,7 +27,7 @@ from cluster.lmstudio.errors import PeerError
 from cluster.lmstudio.values import Endpoint, Timeouts
 from cluster.logic.lifecycle import GenerationState, PlacementState
 from cluster.logic.order import Errand, Orders, Outcome, Ticket
-from cluster.models import ClusterPolicy, Generation, Placement, Seat
+from cluster.models import ClusterPolicy, Generation, Placement, Seat, Server
 from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.hooks import step
@@ -33,6 +35,8 @@ from swwbot_site.lib.leases import FREE, LEASE, abandoned
 from swwbot_site.lib.loops import Context, Loop, Rows
 from swwbot_site.lib.transitions import move
 from swwbot_site.lib.wake import Channel, wake
+
+log = structlog.get_logger(__name__)
 
 IDLE_S = 1.0
 """How often the loop looks by itself."""
@@ -66,7 +70,8 @@ def renew(owner: int, generations: Sequence[int], placements: Sequence[int], now
 
 
 def reap(now: datetime, alive: set[int]) -> int:
-    """Give back what dead engines had in flight: it waits again, and the attempt is not counted."""
+    """Give back what dead engines had in flight: it waits again, and the attempt is not counted. Their loads are looked at."""
+    _look_at(Placement.objects.filter(abandoned(now, alive), state__in=[PlacementState.LOADING, PlacementState.UNLOADING]))
     with transaction.atomic():
         lost = Generation.objects.filter(abandoned(now, alive), state=GenerationState.RUNNING)
         ids = list(lost.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True))
@@ -89,7 +94,15 @@ def release(owner: int, tickets: list[int]) -> None:
     mine = Generation.objects.filter(pk__in=tickets, lease_owner=owner).values_list("pk", flat=True)
     give_back(list(mine), "the engine stops")
     held = Placement.objects.filter(lease_owner=owner, state__in=[PlacementState.LOADING, PlacementState.UNLOADING])
+    _look_at(held)
     held.update(lease_until=clock.now() - timedelta(seconds=1))
+
+
+def _look_at(placements: QuerySet[Placement]) -> None:
+    """Let the servers of placements that nobody looks after be asked what became of them."""
+    servers = sorted(set(placements.values_list("server_id", flat=True)))
+    if servers and Server.objects.filter(pk__in=servers).update(listed_at=None):
+        wake(Channel.SERVE)
 
 
 async def _look(client: Client, rows: Rows, server_id: int, target: Endpoint, limits: Timeouts) -> None:
@@ -166,10 +179,22 @@ class Serve:
             await self._back.wait()
             self._back.clear()
             self._batch, self._outcomes = tuple(self._outcomes), []
-            await context.rows(finish.finish, self._batch, context.owner)
+            try:
+                await context.rows(finish.finish, self._batch, context.owner)
+            except Exception:  # one bad outcome must not end the storing of all others
+                log.exception("serve.store_failed", outcomes=len(self._batch))
+                await self._one_by_one(context)
             self._batch = ()
             context.ring(Channel.SERVE)
             context.ring(Channel.DELIVER)
+
+    async def _one_by_one(self, context: Context) -> None:
+        """Store what can be stored of a batch that failed as a whole; the lease of the rest runs out, and it is asked again."""
+        for outcome in self._batch:
+            try:
+                await context.rows(finish.finish, (outcome,), context.owner)
+            except Exception:  # told, and given up
+                log.exception("serve.outcome_lost", generation=outcome.ticket.generation_id)
 
     def _errand(self, context: Context, errand: Errand, work: Coroutine[Any, Any, None]) -> None:
         task = context.spawn(work, f"placement {errand.placement_id}")

@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 
 from conversations.address import endpoint
 from conversations.feed.client import Client
 from conversations.feed.errors import FeedError
 from conversations.feed.values import Endpoint
-from conversations.logic.cadence import next_look
+from conversations.logic.cadence import ATTEMPTS, next_look
 from conversations.logic.lifecycle import ReplyState
 from conversations.models import Reply
 from entities import spend
 from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.hooks import step
-from swwbot_site.lib.leases import FREE, taken
+from swwbot_site.lib.leases import FREE, abandoned, living, taken
 from swwbot_site.lib.transitions import moved
 from swwbot_site.lib.wake import Channel, wake
 
@@ -34,9 +35,12 @@ class Look:
 
 def due(owner: int, now: datetime) -> list[Look]:
     """The accepted posts that should be looked for now, one look per feed."""
+    waiting = Reply.objects.filter(state=ReplyState.POSTING, accepted_at__isnull=False, attempt_at__lte=now)
+    if not waiting.exists():
+        return []
     with transaction.atomic():
-        rows = Reply.objects.filter(state=ReplyState.POSTING, accepted_at__isnull=False, attempt_at__lte=now)
-        rows = rows.exclude(lease_until__gt=now).select_for_update(of=("self",), skip_locked=True).select_related("message__feed")
+        rows = waiting.filter(Q(lease_owner__isnull=True) | abandoned(now, living()))
+        rows = rows.select_for_update(of=("self",), skip_locked=True).select_related("message__feed")
         found: dict[int, list[Reply]] = defaultdict(list)
         for reply in rows.order_by("id")[:500]:
             found[reply.message.feed_id].append(reply)
@@ -78,6 +82,8 @@ def confirmed(look: Look, seen: set[str] | FeedError, owner: int) -> int:
                 again = next_look(now, now, limit)  # we could not look: that says nothing about the post
             if again:
                 Reply.objects.filter(pk=reply.pk).update(attempt_at=again, **FREE)
+            elif reply.attempts >= ATTEMPTS:
+                _given_up(reply, look.feed, now)
             else:
                 Reply.objects.filter(pk=reply.pk).update(accepted_at=None, attempt_at=now, **FREE)
                 say(
@@ -89,6 +95,14 @@ def confirmed(look: Look, seen: set[str] | FeedError, owner: int) -> int:
         wake(Channel.DELIVER)
     step("confirm.after")
     return settled
+
+
+def _given_up(reply: Reply, feed: str, now: datetime) -> None:
+    why = f"{feed} took it {reply.attempts} times and never showed it"
+    if moved(reply, ReplyState.POSTING, ReplyState.FAILED, ended_at=now, reason=why, **FREE):
+        if reply.permit_id:
+            spend.refund(reply.permit_id, now)
+        say("reply.failed", f"{reply.username}: {why}", subject=f"reply:{reply.pk}", level=Level.ERROR)
 
 
 def _posted(reply: Reply, now: datetime) -> int:

@@ -49,6 +49,7 @@ def _reply(message: Message, scene: Scene, yes: Yes, told: dict[str, Any], now: 
     except ValueError as error:
         say("message.misdirected", f"Message {message.remote_id}: {error}.", subject=f"message:{message.pk}", level=Level.ERROR)
         told["no"][persona.slug] = str(error)
+        told["yes"].remove(persona.slug)
         return 0
     reservation = spend.reserve(persona.id, now)
     if reservation.permit_id is None and (yes.mode is Mode.AMBIENT or persona.when_limited == "drop"):

@@ -1,7 +1,8 @@
 """Step 11: post with a fixed id and timestamp, as often as needed.
 
-The id and the time are written before the first attempt. Every later attempt first reads back whether the post is already there,
-because nobody knows what became of an attempt that broke.
+The id and the time are written before the first attempt. Every later attempt first reads back whether the post is already there.
+Where an attempt broke and nobody knows what became of it, a feed that would keep a second copy is only looked at until the post
+must be lost: a KV backend may show it as late as a minute after it took it.
 """
 
 import random
@@ -12,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from conversations.address import endpoint
 from conversations.feed.client import Client
-from conversations.feed.errors import FeedError, RateLimited, Rejected
+from conversations.feed.errors import Ambiguous, FeedError, RateLimited, Rejected
 from conversations.feed.values import Endpoint, Generation, Outgoing
 from conversations.logic.cadence import FIRST_LOOK, next_attempt
 from conversations.logic.delivery import AT_ONCE, BURST, silent_until
@@ -72,6 +73,9 @@ def _claim(feed_id: int, owner: int, now: datetime) -> list[Letter]:
     if feed.post_at and feed.post_at > now:
         return []
     serial = Generation(feed.spoken).traits.serial
+    if not Generation(feed.spoken).traits.idempotent:
+        begun = Reply.objects.filter(message__feed_id=feed_id, state=ReplyState.POSTING, accepted_at__isnull=True)
+        _doubt(begun.filter(abandoned(now, living())), now, "who was posting it is gone")
     busy = Reply.objects.filter(message__feed_id=feed_id, state=ReplyState.POSTING, accepted_at__isnull=True, lease_until__gt=now)
     room = (AT_ONCE if serial else 1) - busy.exclude(wanted).count()
     if room <= 0:
@@ -80,6 +84,11 @@ def _claim(feed_id: int, owner: int, now: datetime) -> list[Letter]:
         return []
     rows = Reply.objects.filter(wanted).select_for_update(of=("self",), skip_locked=True).select_related("message")
     return [_letter(reply, feed, owner, now) for reply in rows.order_by("id")[:room]]
+
+
+def _doubt(posts: QuerySet[Reply], now: datetime, why: str) -> None:
+    """Nobody knows whether these went: they are looked for as if the feed had taken them, and posted again only if they are lost."""
+    posts.update(accepted_at=now, attempt_at=now, reason=why, **FREE)
 
 
 def _paced(feed: Feed, now: datetime) -> bool:
@@ -171,6 +180,10 @@ def refused(letter: Letter, error: FeedError, owner: int) -> None:
                 level=Level.WARNING,
             )
             return
+        if isinstance(error, Ambiguous) and not letter.endpoint.generation.traits.idempotent:
+            _doubt(rows.filter(state=ReplyState.POSTING), now, str(error))
+            wake(Channel.DELIVER)
+            return
         again = None if isinstance(error, Rejected) else next_attempt(now, letter.attempt, random.random)
         if again:
             rows.filter(state=ReplyState.POSTING).update(attempt_at=again, reason=str(error), **FREE)
@@ -193,8 +206,10 @@ def refused(letter: Letter, error: FeedError, owner: int) -> None:
 
 
 def release(owner: int) -> None:
-    """At the end of an engine: what it had begun to post may be taken over at once; the next one reads back first."""
-    Reply.objects.filter(lease_owner=owner, state=ReplyState.POSTING).update(**FREE)
+    """At the end of an engine: what it had begun to post or looked for may be taken over at once."""
+    begun = Reply.objects.filter(lease_owner=owner, state=ReplyState.POSTING)
+    begun.filter(accepted_at__isnull=False).update(**FREE)
+    begun.update(lease_until=clock.now() - timedelta(seconds=1))
 
 
 def renew(owner: int, replies: Sequence[int], now: datetime) -> None:

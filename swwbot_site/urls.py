@@ -1,8 +1,9 @@
 """The addresses."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.templatetags.static import static
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
 from swwbot_site.monitoring import health, metrics, status
@@ -16,4 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.ready, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
     path("admin/", admin.site.urls),
+    *([] if settings.LEAN else [path("api/", include("swwbot_site.api"))]),
 ]
+handler404 = "swwbot_site.refusals.missing"
+handler500 = "swwbot_site.refusals.broken"

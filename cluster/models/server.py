@@ -1,10 +1,16 @@
 """A machine that runs LM Studio, as its owner describes it and as we last saw it."""
 
+from collections.abc import Iterable
+from typing import Any, Final
+
 from django.core.validators import MinValueValidator, URLValidator
 from django.db import models
 from django.db.models import Q
 
 from cluster.logic.lifecycle import SERVER, ServerState
+
+REACHED: Final = frozenset({"url", "token", "dialect"})
+"""What decides whether a server can be spoken to."""
 
 
 class Server(models.Model):
@@ -73,6 +79,13 @@ class Server(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        """Save; who corrects how a server is reached has it looked at now, not when its pause ends."""
+        if self.pk and (update_fields is None or REACHED & set(update_fields)):
+            self.retry_at = self.listed_at = None
+            update_fields = update_fields and {*update_fields, "retry_at", "listed_at"}
+        super().save(*args, update_fields=update_fields, **kwargs)
 
     @property
     def spoken(self) -> str:

@@ -32,8 +32,8 @@ class FeedAdmin(Waking):
     )
     fieldsets = (
         (None, {"fields": (("name", "url"), ("generation", "priority_direction"), ("enabled", "dry_run"))}),
-        ("Reading", {"fields": (("poll_interval_s", "overlap_s"), "max_repliers")}),
-        ("Posting", {"fields": (("domain", "max_text"), ("post_interval_s", "exempt"))}),
+        ("Reading", {"fields": (("poll_interval_s", "overlap_s"), ("max_repliers", "max_bot_run"))}),
+        ("Posting", {"fields": (("domain", "max_text"), ("post_interval_s", "lost_after_s"), ("origin", "exempt"))}),
         (
             "What we see of it",
             {

@@ -8,7 +8,7 @@ from entities.logic.persona import Persona
 
 _THINK = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.IGNORECASE | re.DOTALL)
 _THINK_END = re.compile(r"\A.*</(think|thinking|reasoning)>", re.IGNORECASE | re.DOTALL)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _SENTENCE = re.compile(r"[.!?…。！？][\"'”’)]*(?=\s|$)")
 
 
@@ -87,5 +87,6 @@ def shortened(text: str, limit: int) -> str:
         return kept[: ends[-1]]
     while kept and units(kept) > limit - 1:
         kept = kept[:-1]
-    at_word = kept.rsplit(None, 1)[0] if " " in kept.strip() else kept
+    between = kept[-1:].isspace() or text[len(kept) : len(kept) + 1].isspace()
+    at_word = kept if between or " " not in kept else kept.rsplit(None, 1)[0]
     return (at_word if len(at_word) >= len(kept) // 2 else kept).rstrip(" ,;:-") + "…"

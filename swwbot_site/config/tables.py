@@ -70,6 +70,7 @@ FEED: Final = (
     Field(key="postInterval", column="post_interval_s", kind=millis(zero=True)),
     Field(key="origin", column="origin", kind=text(200)),
     Field(key="exempt", column="exempt", kind=FLAG),
+    Field(key="lostAfter", column="lost_after_s", kind=millis()),
     Field(key="maxText", column="max_text", kind=whole(1, _LARGE)),
     Field(key="maxBotRun", column="max_bot_run", kind=whole(0, _SMALL)),
     Field(key="maxRepliers", column="max_repliers", kind=whole(0, _SMALL)),

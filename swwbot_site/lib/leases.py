@@ -16,8 +16,8 @@ from django.db.models import Q
 LEASE: Final = timedelta(seconds=30)
 """How far ahead a lease reaches when it is taken or renewed."""
 
-BEAT: Final = timedelta(seconds=5)
-"""How often an engine renews what it holds."""
+BEAT: Final = timedelta(seconds=2)
+"""How often an engine renews what it holds, and takes back what dead ones held."""
 
 GRACE: Final = timedelta(seconds=4)
 """How long an owner whose lock is gone may still come back (a restart of the database drops every lock)."""

@@ -16,7 +16,12 @@ from django_q.signals import post_spawn
 from django_q.status import Stat
 from django_q.tasks import async_task
 
+from swwbot_site.lib.leases import alone
+
 STOPPING = (Conf.STOPPING, Conf.STOPPED)
+
+WATCHDOGS = -1
+"""The advisory lock of whoever makes a watchdog; no owner has this number."""
 
 
 def queue_name() -> str:
@@ -69,11 +74,12 @@ def _watchdog_name() -> str:
 
 
 def watch(function: str) -> None:
-    """Let `function` be called every minute on this machine's queue."""
-    Schedule.objects.get_or_create(
-        name=_watchdog_name(),
-        defaults={"func": function, "schedule_type": Schedule.MINUTES, "minutes": 1, "cluster": queue_name()},
-    )
+    """Let `function` be called every minute on this machine's queue. Its workers begin together, and names of schedules are not unique."""
+    with transaction.atomic():
+        alone(WATCHDOGS)
+        if not Schedule.objects.filter(name=_watchdog_name()).exists():
+            values = {"func": function, "schedule_type": Schedule.MINUTES, "minutes": 1, "cluster": queue_name()}
+            Schedule.objects.create(name=_watchdog_name(), **values)
 
 
 __all__ = ["Guard", "ensure", "post_spawn", "queue_name", "watch"]

@@ -5,17 +5,20 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from django_q.models import Schedule, Task
 
 from cluster.lmstudio.emulator import Emulator as Studio
+from cluster.models import Generation, Seat, Server
 from conversations.feed.emulator import Emulator as Chat
 from conversations.feed.emulator.quirks import Quirks
-from conversations.models import Message
+from conversations.models import Engine, Message, Reply
 from tests import build
 from tests.harness import until
-from tests.workers import Workers
+from tests.workers import Workers, engines_alive
 
 Start = Callable[..., Workers]
 
@@ -56,10 +59,35 @@ def shown(feed: Chat) -> list[dict[str, str]]:
 
 
 def answered_once(feed: Chat, n: int) -> None:
-    """Wait until everything is answered and settled; then each message has its one answer."""
-    until(lambda: len(shown(feed)) >= n, 30, f"{n} answers")
-    until(lambda: Message.objects.filter(kind="human", state="settled").count() == n, 30, f"{n} settled")
+    """Wait until everything is answered and confirmed; then each message has its one answer."""
+    until(lambda: Reply.objects.filter(state="posted").count() >= n, 30, f"{n} answers")
     assert Counter(one["replyTo"] for one in shown(feed)) == {f"human-{i}": 1 for i in range(n)}
+    assert Reply.objects.count() == n
+
+
+def settled(n: int) -> bool:
+    """Whether the feed's own queue knows that all are answered."""
+    return Message.objects.filter(kind="human", state="settled").count() == n
+
+
+@pytest.fixture
+def scene(studio: Callable[..., Studio], chat: Callable[..., Chat]) -> Callable[..., Chat]:
+    """A server, two personas, and a feed; keywords are the server's habits."""
+
+    def begin(generation: str = "kv-queue", **habits: Any) -> Chat:
+        studio(models=("maker/small:4", "maker/medium:8"), **habits)
+        feed = chat(generation, quirks=Quirks(race_ms=0.0), row={"lost_after_s": 2.0})
+        build.entity(slug="one", username="One", model="maker/small", response_chance=0.0)
+        build.entity(slug="two", username="Two", model="maker/medium", response_chance=0.0)
+        return feed
+
+    return begin
+
+
+def ask(feed: Chat, first: int, last: int) -> None:
+    """Messages to both, in turn."""
+    for n in range(first, last):
+        say(feed, n, ("one", "two")[n % 2])
 
 
 STEPS = (
@@ -72,17 +100,83 @@ CASES = [*((step, "kv-queue") for step in STEPS), ("poll.after", "do"), ("ingest
 
 @pytest.mark.parametrize(("step", "generation"), CASES)
 def test_a_worker_killed_at_any_step_loses_and_doubles_nothing(
-    step: str, generation: str, studio: Callable[..., Studio], chat: Callable[..., Chat], workers: Start
+    step: str, generation: str, scene: Callable[..., Chat], workers: Start
 ) -> None:
-    studio(models=("maker/small:4", "maker/medium:8"))
-    feed = chat(generation, quirks=Quirks(race_ms=0.0))
-    build.entity(slug="one", username="One", model="maker/small", response_chance=0.0)
-    build.entity(slug="two", username="Two", model="maker/medium", response_chance=0.0)
-    for n in range(4):
-        say(feed, n, ("one", "two")[n % 2])
+    feed = scene(generation)
+    ask(feed, 0, 4)
     cluster = workers()
     cluster.pause_at(step)
     os.kill(cluster.paused(), signal.SIGKILL)
     answered_once(feed, 4)
     assert cluster.process.poll() is None
     assert cluster.stop() < 10
+
+
+def test_a_whole_cluster_killed_in_the_middle_is_followed_by_a_new_one_that_answers_the_rest(
+    scene: Callable[..., Chat], workers: Start
+) -> None:
+    feed = scene("do")
+    ask(feed, 0, 6)
+    first = workers()
+    first.pause_at("post.after")
+    first.paused()
+    first.kill()
+    second = workers()
+    answered_once(feed, 6)
+    until(lambda: settled(6), 40, "6 settled")
+    assert second.stop() < 10
+
+
+def test_a_machine_that_dies_is_replaced_by_another_at_once(scene: Callable[..., Chat], workers: Start) -> None:
+    feed = scene("do")
+    ask(feed, 0, 4)
+    dying = workers("swwbot-dying")
+    dying.pause_at("ask.after")
+    dying.paused()
+    other = workers("swwbot-other")
+    until(lambda: engines_alive() == 2, 20, "two engines")
+    ask(feed, 4, 6)
+    dying.kill()
+    answered_once(feed, 6)
+    assert other.stop() < 10
+
+
+def test_sigterm_ends_a_cluster_within_ten_seconds_and_loses_no_answer_in_flight(scene: Callable[..., Chat], workers: Start) -> None:
+    feed = scene("do", first_token_s=3600.0)
+    ask(feed, 0, 4)
+    first = workers()
+    until(lambda: Generation.objects.filter(state="running").count() == 4, 20, "4 answers in flight")
+    assert first.stop() < 10
+    assert Generation.objects.filter(state="queued").count() == 4
+    assert Seat.objects.count() == 0
+    assert engines_alive() == 0
+    studio = Server.objects.get()
+    httpx.post(f"{studio.url}/emulator/habits", json={"first_token_s": 0.0}, timeout=10, trust_env=False).raise_for_status()
+    second = workers()
+    answered_once(feed, 4)
+    assert set(Generation.objects.values_list("attempts", flat=True)) == {1}
+    assert second.stop() < 10
+
+
+def test_a_shift_hands_over_to_the_next_without_waiting_for_the_watchdog(scene: Callable[..., Chat], workers: Start) -> None:
+    feed = scene("do")
+    cluster = workers(SHIFT_SECONDS="1", WORKERS="2")
+    for n in range(4):
+        until(lambda seen=n: Engine.objects.count() > seen, 20, f"shift {n + 1}")
+        ask(feed, n, n + 1)
+    answered_once(feed, 4)
+    assert set(Engine.objects.filter(ended_at__isnull=False).values_list("end_reason", flat=True)) == {"the shift is over"}
+    assert Schedule.objects.count() == 1
+    assert cluster.stop() < 10
+
+
+def test_a_second_engine_is_refused_where_there_may_be_only_one(scene: Callable[..., Chat], workers: Start) -> None:
+    scene()
+    first = workers("swwbot-one", ENABLE_MULTI_INSTANCE="false")
+    until(lambda: engines_alive() == 1, 20, "an engine")
+    second = workers("swwbot-two", ENABLE_MULTI_INSTANCE="false")
+    refusal = until(lambda: Task.objects.filter(cluster="swwbot-two").first(), 20, "the end of the second shift").result
+    assert "ENABLE_MULTI_INSTANCE is off" in refusal
+    assert Engine.objects.count() == 1
+    assert first.stop() < 10
+    assert second.stop() < 10

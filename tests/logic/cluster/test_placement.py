@@ -220,9 +220,7 @@ def test_room_that_is_being_made_counts_when_more_has_to_go() -> None:
 # --- step 5: room ------------------------------------------------------------------------------------------------
 def test_a_server_with_room_loads_it() -> None:
     decision = decided(state([server(1)], [model()]), wants(waiting=7))
-    assert decision.loads == (
-        Load(model_id=1, server_id=1, gb=20.0, evict=(), why="mac-1 has room (80.0 GB free) and is ready soonest"),
-    )
+    assert decision.loads == (Load(model_id=1, server_id=1, gb=20.0, evict=(), why="mac-1 has room (80.0 GB free) and is ready soonest"),)
 
 
 WHERE: dict[str, tuple[list[Any], list[Any], int]] = {

@@ -145,8 +145,10 @@ def kept(cluster: ClusterState, demand: list[Demand], policy: PlanPolicy, decisi
         assert any(not any(p.state is not PlacementState.UNLOADING and d.pin_id in (None, p.server_id) for p in warm) for d in asked)
     for one in decision.loads:  # a second copy is loaded only for somebody who may not use the first
         others = [other for other in decision.loads if other.model_id == one.model_id and other is not one]
-        assert not others or any(d.pin_id == one.server_id for d in demand if d.model_id == one.model_id) or all(
-            any(d.pin_id == other.server_id for d in demand if d.model_id == one.model_id) for other in others
+        assert (
+            not others
+            or any(d.pin_id == one.server_id for d in demand if d.model_id == one.model_id)
+            or all(any(d.pin_id == other.server_id for d in demand if d.model_id == one.model_id) for other in others)
         )
 
     told = Counter((i.model_id, i.pin_id) for i in (*decision.waits, *decision.impossible))
@@ -173,7 +175,5 @@ def test_equal_input_gives_an_equal_plan_in_whatever_order_rows_come(cluster, de
         return copy
 
     models = dict(mixed(cluster.models.items()))
-    other = ClusterState(
-        servers=mixed(cluster.servers), models=models, placements=mixed(cluster.placements), offers=mixed(cluster.offers)
-    )
+    other = ClusterState(servers=mixed(cluster.servers), models=models, placements=mixed(cluster.placements), offers=mixed(cluster.offers))
     assert plan(cluster, demand, policy, NOW) == plan(other, mixed(demand), policy, NOW)

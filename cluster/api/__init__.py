@@ -1,0 +1,1 @@
+"""The cluster in the REST API: read only."""

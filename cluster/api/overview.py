@@ -1,0 +1,62 @@
+"""The cluster at one moment as JSON: the values of `cluster.read`."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+
+class HeldSerializer(serializers.Serializer[Any]):
+    """A model in a server's memory; `in_flight` of `slots` answers are being written."""
+
+    model = serializers.CharField()
+    instance = serializers.CharField()
+    state = serializers.CharField()
+    gb = serializers.FloatField()
+    slots = serializers.IntegerField()
+    in_flight = serializers.IntegerField()
+    pinned = serializers.BooleanField()
+    since = serializers.DateTimeField()
+    used_at = serializers.DateTimeField(allow_null=True)
+
+
+class MachineSerializer(serializers.Serializer[Any]):
+    """A server and what it holds. `dialect` is empty until it is found out."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    url = serializers.CharField()
+    state = serializers.CharField()
+    reason = serializers.CharField()
+    since = serializers.DateTimeField(allow_null=True)
+    enabled = serializers.BooleanField()
+    draining = serializers.BooleanField()
+    dialect = serializers.CharField()
+    version = serializers.CharField()
+    latency_ms = serializers.FloatField(allow_null=True)
+    failures = serializers.IntegerField()
+    retry_at = serializers.DateTimeField(allow_null=True)
+    seen_at = serializers.DateTimeField(allow_null=True)
+    budget_gb = serializers.FloatField()
+    held_gb = serializers.FloatField()
+    slots = serializers.IntegerField()
+    in_flight = serializers.IntegerField()
+    held = HeldSerializer(many=True)
+
+
+class WaitingSerializer(serializers.Serializer[Any]):
+    """What waits for one model: `first` is the most urgent priority, `bands` counts by name of priority."""
+
+    model = serializers.CharField()
+    count = serializers.IntegerField()
+    first = serializers.IntegerField()
+    since = serializers.DateTimeField()
+    bands = serializers.DictField(child=serializers.IntegerField())
+
+
+class OverviewSerializer(serializers.Serializer[Any]):
+    """The whole cluster: servers by name, what waits by priority and age."""
+
+    running = serializers.IntegerField()
+    waiting = serializers.IntegerField()
+    servers = MachineSerializer(many=True)
+    queue = WaitingSerializer(many=True)

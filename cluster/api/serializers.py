@@ -1,0 +1,184 @@
+"""The cluster's rows as JSON. Sizes are GB of memory, times ISO 8601 in UTC; a server's token is in none of them."""
+
+from drf_spectacular.utils import extend_schema_serializer
+from rest_framework import serializers
+
+from cluster.models import ClusterPolicy, Generation, LanguageModel, Offer, Placement, Server
+
+
+class ServerSerializer(serializers.ModelSerializer[Server]):
+    """A machine that runs LM Studio, as its owner describes it and as we last saw it."""
+
+    formats = serializers.ListField(child=serializers.CharField(), read_only=True)
+    preferred_models = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+    class Meta:
+        model = Server
+        fields = (
+            "id",
+            "name",
+            "url",
+            "dialect",
+            "budget_gb",
+            "slots",
+            "formats",
+            "preferred_models",
+            "max_models",
+            "region",
+            "weight",
+            "enabled",
+            "draining",
+            "state",
+            "state_reason",
+            "state_since",
+            "detected",
+            "version",
+            "jit",
+            "latency_ms",
+            "failures",
+            "retry_at",
+            "seen_at",
+            "listed_at",
+        )
+        read_only_fields = fields
+
+
+class OfferSerializer(serializers.ModelSerializer[Offer]):
+    """That a server has a model on its disk, and what we learned of the pair."""
+
+    server: serializers.SlugRelatedField[Server] = serializers.SlugRelatedField(slug_field="name", read_only=True)
+
+    class Meta:
+        model = Offer
+        fields = (
+            "server",
+            "key",
+            "size_bytes",
+            "format",
+            "load_seconds",
+            "tokens_per_s",
+            "answer_seconds",
+            "cooldown_until",
+            "cooldown_reason",
+            "listed_at",
+        )
+        read_only_fields = fields
+
+
+class ModelSerializer(serializers.ModelSerializer[LanguageModel]):
+    """A model that entities ask for, under its canonical name."""
+
+    aliases = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+    class Meta:
+        model = LanguageModel
+        fields: tuple[str, ...] = (
+            "id",
+            "key",
+            "aliases",
+            "size_gb",
+            "size_source",
+            "context_length",
+            "max_context_length",
+            "format",
+            "kind",
+        )
+        read_only_fields: tuple[str, ...] = fields
+
+
+class WholeModelSerializer(ModelSerializer):
+    """A model with the servers that have it."""
+
+    offers = OfferSerializer(many=True, read_only=True)
+
+    class Meta(ModelSerializer.Meta):
+        fields = (*ModelSerializer.Meta.fields, "offers")
+        read_only_fields = fields
+
+
+class PlacementSerializer(serializers.ModelSerializer[Placement]):
+    """A model in a server's memory, or on its way in or out, or once there."""
+
+    server: serializers.SlugRelatedField[Server] = serializers.SlugRelatedField(slug_field="name", read_only=True)
+    model: serializers.SlugRelatedField[LanguageModel] = serializers.SlugRelatedField(slug_field="key", read_only=True)
+
+    class Meta:
+        model = Placement
+        fields = (
+            "id",
+            "server",
+            "model",
+            "state",
+            "instance_id",
+            "gb",
+            "slots",
+            "context_length",
+            "pinned",
+            "adopted",
+            "reason",
+            "created_at",
+            "load_deadline",
+            "loaded_at",
+            "used_at",
+            "ended_at",
+            "failures",
+        )
+        read_only_fields = fields
+
+
+class GenerationSerializer(serializers.ModelSerializer[Generation]):
+    """One request to a model, without the request itself."""
+
+    model: serializers.SlugRelatedField[LanguageModel] = serializers.SlugRelatedField(slug_field="key", read_only=True)
+    server: serializers.SlugRelatedField[Server] = serializers.SlugRelatedField(slug_field="name", read_only=True, allow_null=True)
+    pin: serializers.SlugRelatedField[Server] = serializers.SlugRelatedField(slug_field="name", read_only=True, allow_null=True)
+
+    class Meta:
+        model = Generation
+        fields: tuple[str, ...] = (
+            "id",
+            "state",
+            "model",
+            "server",
+            "placement",
+            "pin",
+            "priority",
+            "caller",
+            "attempts",
+            "queued_at",
+            "not_before",
+            "deadline",
+            "seated_at",
+            "asked_at",
+            "first_token_at",
+            "ended_at",
+            "text",
+            "finish_reason",
+            "prompt_tokens",
+            "completion_tokens",
+            "error_code",
+            "error",
+            "cached",
+        )
+        read_only_fields: tuple[str, ...] = fields
+
+
+class WholeGenerationSerializer(GenerationSerializer):
+    """One request to a model: what was sent, why it ran where it ran, and what failed before."""
+
+    request = serializers.DictField(read_only=True)
+    decision = serializers.DictField(read_only=True)
+    tried = serializers.ListField(child=serializers.DictField(), read_only=True)
+
+    class Meta(GenerationSerializer.Meta):
+        fields = (*GenerationSerializer.Meta.fields, "request", "reasoning", "decision", "tried")
+        read_only_fields = fields
+
+
+@extend_schema_serializer(many=False)
+class PolicySerializer(serializers.ModelSerializer[ClusterPolicy]):
+    """How the cluster behaves. Times are in seconds."""
+
+    class Meta:
+        model = ClusterPolicy
+        exclude = ("id",)

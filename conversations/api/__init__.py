@@ -1,0 +1,1 @@
+"""The conversation in the REST API: read only."""

@@ -1,0 +1,105 @@
+"""The conversation's part of `/api/v1/`."""
+
+from django.db.models import QuerySet
+from django_filters import rest_framework as filters
+
+from conversations.api.serializers import (
+    EngineSerializer,
+    FeedSerializer,
+    MessageSerializer,
+    ReplySerializer,
+    WholeMessageSerializer,
+    WholeReplySerializer,
+)
+from conversations.logic.lifecycle import Debt
+from conversations.models import Engine, Feed, Message, Reply
+from swwbot_site.lib.apikit import Filter, Flag, Number, Rows
+
+
+class FeedFilter(Filter):
+    """Feeds by name and switches."""
+
+    class Meta:
+        model = Feed
+        fields = ("name", "enabled", "dry_run")
+
+
+class MessageFilter(Filter):
+    """Messages by where they came from and what became of them."""
+
+    feed = filters.CharFilter(field_name="feed__name", label="A feed's name.")
+    debt = filters.ChoiceFilter(field_name="state", choices=[(one.value, one.value) for one in Debt])
+    after = Number(field_name="timestamp", lookup_expr="gte", label="Not earlier than, the feed's time in ms since 1970.")
+    before = Number(field_name="timestamp", lookup_expr="lt", label="Earlier than, the feed's time in ms since 1970.")
+    decided = Flag(field_name="decided_at", method="by_decision", label="Whether it was decided who answers.")
+
+    class Meta:
+        model = Message
+        fields = ("kind", "own", "username", "remote_id")
+
+    def by_decision(self, rows: QuerySet[Message], name: str, value: bool) -> QuerySet[Message]:
+        """The decided or the new ones."""
+        return rows.filter(**{f"{name}__isnull": not value})
+
+
+class ReplyFilter(Filter):
+    """Answers by entity, message and state."""
+
+    entity = filters.CharFilter(field_name="entity__slug", label="An entity's id.")
+    message = Number(field_name="message_id", label="A message's number.")
+    feed = filters.CharFilter(field_name="message__feed__name", label="A feed's name.")
+
+    class Meta:
+        model = Reply
+        fields = ("state", "mode", "outgoing_id")
+
+
+class EngineFilter(Filter):
+    """Engines by machine and queue."""
+
+    queue = filters.CharFilter(field_name="cluster", label="A django-q queue.")
+    running = Flag(field_name="ended_at", method="by_end", label="Whether its row says that it runs.")
+
+    class Meta:
+        model = Engine
+        fields = ("host",)
+
+    def by_end(self, rows: QuerySet[Engine], name: str, value: bool) -> QuerySet[Engine]:
+        """Those that run or those that ended."""
+        return rows.filter(**{f"{name}__isnull": value})
+
+
+class FeedView(Rows[Feed]):
+    """The feeds."""
+
+    queryset = Feed.objects.all()
+    serializer_class = FeedSerializer
+    filterset_class = FeedFilter
+    ordering = "name"
+    ordering_fields = ("name", "id")
+
+
+class MessageView(Rows[Message]):
+    """The chat as the feeds said it, the newest first; one alone also shows who was considered and the numbers of its replies."""
+
+    queryset = Message.objects.all()
+    serializer_class = MessageSerializer
+    whole_class = WholeMessageSerializer
+    filterset_class = MessageFilter
+
+
+class ReplyView(Rows[Reply]):
+    """The personas' answers, the newest first; one alone also shows its verdict."""
+
+    queryset = Reply.objects.all()
+    serializer_class = ReplySerializer
+    whole_class = WholeReplySerializer
+    filterset_class = ReplyFilter
+
+
+class EngineView(Rows[Engine]):
+    """The engines that run or ran, the newest first."""
+
+    queryset = Engine.objects.all()
+    serializer_class = EngineSerializer
+    filterset_class = EngineFilter

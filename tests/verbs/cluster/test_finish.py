@@ -1,0 +1,147 @@
+"""Storing what came of the asking."""
+
+from datetime import timedelta
+
+import pytest
+
+from cluster.finish import finish
+from cluster.lmstudio import errors
+from cluster.models import Generation, Offer, Placement, Seat, Server
+from swwbot_site.lib import clock, leases
+from tests import build
+from tests.build import OWNER
+from tests.verbs.cluster.helpers import answered, refused, running
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_answer_is_stored_and_its_seat_given_back() -> None:
+    seat = running()
+    build.offer(server=seat.placement.server, model=seat.placement.model)
+    assert finish([answered(seat, "Well said.")], OWNER) == 1
+    row = Generation.objects.get()
+    assert (row.state, row.text, row.finish_reason, row.attempts, row.lease_owner) == ("done", "Well said.", "stop", 1, None)
+    assert (row.prompt_tokens, row.completion_tokens) == (20, 30)
+    assert row.asked_at is not None
+    assert row.ended_at is not None
+    assert row.asked_at < row.ended_at
+    assert not Seat.objects.exists()
+    offer = Offer.objects.get()
+    assert (offer.answer_seconds, offer.tokens_per_s) == (2.0, 15.0)
+    assert Placement.objects.get().used_at == row.ended_at
+
+
+def test_a_failure_waits_again_for_another_server() -> None:
+    seat = running()
+    assert finish([refused(seat, errors.Truncated("it broke off"))], OWNER) == 1
+    row = Generation.objects.get()
+    assert (row.state, row.attempts, row.avoid, row.error_code) == ("queued", 1, seat.placement.server, "truncated")
+    assert row.not_before is not None
+    assert row.tried[0]["server"] == seat.placement.server.name
+    assert not Seat.objects.exists()
+
+
+def test_a_failure_that_may_be_repeated_there_avoids_nobody() -> None:
+    finish([refused(running(), errors.ChannelError("once more"))], OWNER)
+    row = Generation.objects.get()
+    assert (row.state, row.avoid) == ("queued", None)
+
+
+def test_a_request_that_is_wrong_everywhere_fails_at_once_and_harms_nobody() -> None:
+    seat = running()
+    finish([refused(seat, errors.ContextOverflow("too long", n_prompt=5000, n_ctx=4096))], OWNER)
+    row = Generation.objects.get()
+    assert (row.state, row.error_code) == ("failed", "context-overflow")
+    assert "Shorten the prompt" in row.error
+    assert Server.objects.get().failures == 0
+
+
+def test_the_last_attempt_fails_for_good_and_keeps_all_of_them() -> None:
+    build.policy(max_attempts=3)
+    seat = running(attempts=2, tried=[{"code": "dropped"}, {"code": "dropped"}])
+    finish([refused(seat, errors.Dropped("cut"))], OWNER)
+    row = Generation.objects.get()
+    assert (row.state, row.attempts, len(row.tried)) == ("failed", 3, 3)
+    assert row.ended_at is not None
+
+
+def test_what_was_taken_from_us_meanwhile_is_left_to_whoever_has_it() -> None:
+    seat = running()
+    theirs = leases.taken(999, clock.now())
+    Generation.objects.update(**theirs)
+    Seat.objects.update(**theirs)
+    assert finish([answered(seat)], OWNER) == 0
+    assert finish([refused(seat, errors.Dropped("cut"))], OWNER) == 0
+    row = Generation.objects.get()
+    assert (row.state, row.lease_owner, row.attempts, row.text) == ("running", 999, 0, "")
+    assert Seat.objects.count() == 1
+
+
+@pytest.mark.parametrize("state", ["cancelled", "queued"])
+def test_what_is_not_running_any_more_stays_as_it_is(state: str) -> None:
+    seat = running()
+    Generation.objects.update(state=state, lease_owner=None, lease_until=None, ended_at=clock.now() if state == "cancelled" else None)
+    assert finish([answered(seat)], OWNER) == 0
+    assert Generation.objects.get().state == state
+
+
+def test_many_outcomes_are_one_step() -> None:
+    placement = build.placement(slots=9)
+    seats = [running(placement) for _ in range(6)]
+    outcomes = [answered(s) for s in seats[:3]] + [refused(s, errors.Dropped("cut")) for s in seats[3:]]
+    assert finish(outcomes[::-1], OWNER) == 6
+    assert sorted(Generation.objects.values_list("state", flat=True)) == ["done"] * 3 + ["queued"] * 3
+
+
+def test_an_instance_that_is_gone_is_noted_and_its_server_looked_at() -> None:
+    seat = running()
+    finish([refused(seat, errors.ModelUnloaded("Model unloaded."))], OWNER)
+    placement = Placement.objects.get()
+    assert placement.state == "gone"
+    assert "Auto-Evict" in placement.reason
+    assert Server.objects.get().listed_at is None
+
+
+def test_three_failures_in_a_row_take_a_server_out_and_a_success_forgets_them() -> None:
+    placement, now = build.placement(slots=9), clock.now()
+    slow = errors.IdleTimeout("silence")
+    finish([refused(running(placement), slow), refused(running(placement), slow)], OWNER)
+    assert (Server.objects.get().state, Server.objects.get().failures) == ("online", 2)
+    finish([answered(running(placement))], OWNER)
+    assert Server.objects.get().failures == 0
+    finish([refused(running(placement), slow, now + timedelta(seconds=n)) for n in range(3)], OWNER)
+    server = Server.objects.get()
+    assert (server.state, server.failures) == ("offline", 3)
+    assert server.retry_at is not None
+
+
+def test_one_success_among_the_newest_outcomes_keeps_a_server_in() -> None:
+    placement, now = build.placement(slots=9), clock.now()
+    slow = errors.IdleTimeout("silence")
+    outcomes = [refused(running(placement), slow, now - timedelta(seconds=n)) for n in (9, 8, 3)] + [answered(running(placement))]
+    Server.objects.update(failures=0)
+    finish(outcomes[:2] + outcomes[3:], OWNER)
+    assert (Server.objects.get().state, Server.objects.get().failures) == ("online", 0)
+
+
+def test_a_refused_connection_takes_a_server_out_at_once() -> None:
+    finish([refused(running(), errors.Unreachable("refused"))], OWNER)
+    server = Server.objects.get()
+    assert server.state == "offline"
+    assert "refused" in server.state_reason
+
+
+def test_a_server_that_was_deleted_meanwhile_holds_up_nobody() -> None:
+    gone, here = running(), running()
+    outcomes = [refused(gone, errors.Dropped("cut")), answered(here)]
+    gone.placement.server.delete()
+    assert finish(outcomes, OWNER) == 2
+    assert sorted(Generation.objects.values_list("state", flat=True)) == ["done", "queued"]
+
+
+def test_recent_answers_count_more_than_old_ones() -> None:
+    seat = running()
+    build.offer(server=seat.placement.server, model=seat.placement.model, answer_seconds=10.0, tokens_per_s=None)
+    finish([answered(seat, tokens_per_s=None)], OWNER)
+    offer = Offer.objects.get()
+    assert (offer.answer_seconds, offer.tokens_per_s) == (pytest.approx(8.4), None)

@@ -1,0 +1,142 @@
+"""What loads and unloads leave in the rows."""
+
+import pytest
+
+from cluster import ready
+from cluster.lmstudio import errors
+from cluster.lmstudio.values import LoadResult
+from cluster.models import LanguageModel, Offer, Placement, Server
+from swwbot_site.lib import clock
+from tests import build
+from tests.verbs.cluster.helpers import GIB, errand
+
+pytestmark = pytest.mark.django_db
+
+RESULT = LoadResult(instance_id="maker/model:2", context_length=8192, parallel=3, seconds=4.0)
+
+
+def loading(**over: object) -> Placement:
+    """A placement that loads, on a server that offers its model."""
+    placement = build.placement(**{"state": "loading", "gb": 17.0, **over})
+    build.offer(server=placement.server, model=placement.model, size_bytes=10 * GIB, cooldown_reason="old", cooldown_until=clock.now())
+    return placement
+
+
+def fresh(placement: Placement) -> Placement:
+    return Placement.objects.select_related("server", "model").get(pk=placement.pk)
+
+
+def test_a_load_is_confirmed_as_the_server_did_it() -> None:
+    placement = loading(model=build.model(key="maker/model-14b"))
+    assert ready.loaded(errand(placement), RESULT, 4.5)
+    row = fresh(placement)
+    assert (row.state, row.instance_id, row.slots, row.context_length, row.lease_owner) == ("loaded", "maker/model:2", 3, 8192, None)
+    assert row.gb == pytest.approx(10.5 + 8192 * 192 / 2**20 + 0.5)
+    offer = Offer.objects.get()
+    assert (offer.load_seconds, offer.cooldown_until, offer.cooldown_reason) == (4.5, None, "")
+
+
+def test_the_slots_that_the_owner_gave_win_over_those_that_the_server_reports() -> None:
+    placement = loading(server=build.server(slots=1))
+    ready.loaded(errand(placement), RESULT, 1)
+    assert fresh(placement).slots == 1
+
+
+@pytest.mark.parametrize("source", ["operator", "guardrail", "guess"])
+def test_a_size_that_is_not_from_the_list_is_kept(source: str) -> None:
+    placement = loading(model=build.model(size_source=source))
+    ready.loaded(errand(placement), RESULT, 1)
+    assert fresh(placement).gb == 17.0
+
+
+def test_a_model_that_was_there_already_teaches_nothing_of_load_times() -> None:
+    ready.loaded(errand(loading()), LoadResult(instance_id="x", already=True), 0.1)
+    assert Offer.objects.get().load_seconds is None
+
+
+def test_a_load_that_somebody_else_settled_is_left_alone() -> None:
+    placement = build.placement(state="failed")
+    assert not ready.loaded(errand(placement), RESULT, 1)
+    ready.failed(errand(placement), errors.LoadFailed("no"))
+    assert not ready.gone(errand(placement))
+    ready.stayed(errand(placement), "no")
+    assert fresh(placement).state == "failed"
+
+
+def test_a_load_on_a_server_that_was_deleted_meanwhile_is_nothing() -> None:
+    placement = loading()
+    order = errand(placement)
+    placement.server.delete()
+    assert not ready.loaded(order, RESULT, 1)
+    ready.failed(order, errors.OutOfMemory("no", needs_gb=30))
+
+
+RESTS = {
+    "memory": (errors.OutOfMemory("no memory"), 120),
+    "engine": (errors.EngineFailed("SIGABRT"), 300),
+    "format": (errors.FormatUnsupported("no runtime"), 86_400),
+    "cancelled": (errors.LoadCanceled("Operation canceled."), 5),
+    "too slow": (errors.LoadTimeout("no answer"), 30),
+    "cut": (errors.Dropped("cut"), 30),
+}
+
+
+@pytest.mark.parametrize(("error", "seconds"), RESTS.values(), ids=RESTS.keys())
+def test_a_failed_load_frees_its_memory_and_the_pair_rests(error: errors.PeerError, seconds: float) -> None:
+    placement, before = loading(), clock.now()
+    ready.failed(errand(placement), error)
+    row, offer = fresh(placement), Offer.objects.get()
+    assert (row.state, row.reason, row.lease_owner) == ("failed", str(error), None)
+    assert offer.cooldown_until is not None
+    assert seconds <= (offer.cooldown_until - before).total_seconds() < seconds + 5
+    assert offer.cooldown_reason == str(error)
+
+
+def test_a_model_that_is_not_there_is_no_offer_any_more() -> None:
+    ready.failed(errand(loading()), errors.ModelMissing("not found in downloaded models"))
+    assert not Offer.objects.exists()
+
+
+@pytest.mark.parametrize(("source", "gb"), [("guess", 30.0), ("listing", 30.0), ("guardrail", 30.0), ("operator", 17.0)])
+def test_what_the_server_says_it_needs_is_learned_unless_the_operator_knows_better(source: str, gb: float) -> None:
+    ready.failed(errand(loading(model=build.model(size_source=source))), errors.OutOfMemory("too large", needs_gb=30.0))
+    model = LanguageModel.objects.get()
+    assert (model.size_gb, model.size_source) == (gb, source if source == "operator" else "guardrail")
+
+
+HEALTH = {
+    "memory": (errors.OutOfMemory("no"), "online", 0),
+    "missing": (errors.ModelMissing("no"), "online", 0),
+    "engine": (errors.EngineFailed("no"), "online", 1),
+    "refused": (errors.Unreachable("no"), "offline", 1),
+    "token": (errors.Misconfigured("no"), "misconfigured", 1),
+}
+
+
+@pytest.mark.parametrize(("error", "state", "failures"), HEALTH.values(), ids=HEALTH.keys())
+def test_a_failed_load_says_of_the_server(error: errors.PeerError, state: str, failures: int) -> None:
+    ready.failed(errand(loading()), error)
+    server = Server.objects.get()
+    assert (server.state, server.failures) == (state, failures)
+
+
+def test_a_server_that_speaks_otherwise_than_thought_is_detected_again() -> None:
+    ready.failed(errand(loading()), errors.CapabilityMissing("Unexpected endpoint"))
+    server = Server.objects.get()
+    assert (server.detected, server.listed_at) == ("", None)
+
+
+def test_memory_is_given_back_when_the_instance_is_gone() -> None:
+    placement = build.placement(state="unloading")
+    assert ready.gone(errand(placement))
+    assert not ready.gone(errand(placement))
+    assert (fresh(placement).state, fresh(placement).lease_owner) == ("gone", None)
+
+
+def test_what_would_not_go_stays_and_another_one_is_tried_first() -> None:
+    before, placement = clock.now(), build.placement(state="unloading", used_at=None)
+    ready.stayed(errand(placement), "the server still lists it")
+    row = fresh(placement)
+    assert (row.state, row.server.listed_at) == ("loaded", None)
+    assert row.used_at is not None
+    assert row.used_at >= before

@@ -1,0 +1,96 @@
+"""Leases of what is in flight: renewed, taken back, given back."""
+
+from datetime import timedelta
+
+import pytest
+
+from cluster import serve
+from cluster.logic.order import Orders
+from cluster.models import Generation, Placement, Seat, Server
+from swwbot_site.lib import clock
+from swwbot_site.lib.leases import LEASE
+from tests import build
+from tests.build import OWNER
+from tests.verbs.cluster.helpers import running
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_engine_renews_what_it_has_in_hand_and_nothing_else() -> None:
+    placement, later = build.placement(slots=9), clock.now() + timedelta(seconds=20)
+    mine, forgotten = running(placement), running(placement)
+    loading, other = build.placement(state="loading"), build.placement(state="loading")
+    serve.renew(OWNER, [mine.generation_id], [loading.pk], later)
+    renewed = {True: later + LEASE}
+    assert {g.pk: g.lease_until == renewed[True] for g in Generation.objects.all()} == {
+        mine.generation_id: True,
+        forgotten.generation_id: False,
+    }
+    assert {s.pk: s.lease_until == renewed[True] for s in Seat.objects.all()} == {mine.pk: True, forgotten.pk: False}
+    assert Placement.objects.get(pk=loading.pk).lease_until == renewed[True]
+    assert Placement.objects.get(pk=other.pk).lease_until != renewed[True]
+
+
+def test_nobody_renews_for_another() -> None:
+    seat, before = running(), Generation.objects.values_list("lease_until", flat=True)
+    old = list(before)
+    serve.renew(999, [seat.generation_id], [], clock.now() + timedelta(seconds=20))
+    assert list(Generation.objects.values_list("lease_until", flat=True)) == old
+
+
+@pytest.mark.parametrize(
+    ("seconds", "alive", "taken"),
+    [
+        (0, set(), 0),
+        (3, set(), 0),
+        (5, set(), 1),
+        (5, {OWNER}, 0),
+        (29, {OWNER}, 0),
+        (31, {OWNER}, 1),
+        (31, set(), 1),
+    ],
+)
+def test_what_an_engine_had_in_flight_is_taken_back(seconds: float, alive: set[int], taken: int) -> None:
+    running()
+    assert serve.reap(clock.now() + timedelta(seconds=seconds), alive) == taken
+    row = Generation.objects.get()
+    assert row.state == ("queued" if taken else "running")
+    assert row.attempts == 0
+    assert Seat.objects.count() == 1 - taken
+
+
+def test_servers_on_which_a_dead_engine_was_loading_are_looked_at() -> None:
+    dead, alive = build.placement(state="loading"), build.placement(state="unloading", lease_owner=8, lease_until=clock.now() + LEASE)
+    serve.reap(clock.now() + timedelta(seconds=5), {8})
+    assert Server.objects.get(pk=dead.server_id).listed_at is None
+    assert Server.objects.get(pk=alive.server_id).listed_at is not None
+
+
+def test_a_stopping_engine_gives_back_what_it_has_not_finished() -> None:
+    placement = build.placement(slots=9)
+    unfinished, done = running(placement), running(placement)
+    theirs = build.seat(placement=placement, lease_owner=8, generation=build.generation(state="running", lease_owner=8))
+    loading = build.placement(state="loading")
+    serve.release(OWNER, [unfinished.generation_id, theirs.generation_id])
+    assert {g.pk: g.state for g in Generation.objects.all()} == {
+        unfinished.generation_id: "queued",
+        done.generation_id: "running",
+        theirs.generation_id: "running",
+    }
+    loading.refresh_from_db()
+    assert loading.state == "loading"
+    assert loading.lease_until is not None
+    assert loading.lease_until < clock.now()
+    assert Server.objects.get(pk=loading.server_id).listed_at is None
+
+
+def test_what_was_given_back_is_seated_again_at_once() -> None:
+    seat = running()
+    assert serve.give_back([seat.generation_id], "a test") == 1
+    assert serve.give_back([seat.generation_id], "a test") == 0
+    assert [t.generation_id for t in serve.reserve(8, 9, clock.now()).tickets] == [seat.generation_id]
+
+
+def test_with_nothing_to_do_nothing_is_planned() -> None:
+    build.placement()
+    assert serve.reserve(OWNER, 9, clock.now()) == Orders()
