@@ -11,6 +11,7 @@ from cluster.lmstudio.values import ChatRequest
 from cluster.logic.order import Outcome, Ticket
 from cluster.logic.request import Failure
 from swwbot_site.lib import clock
+from swwbot_site.lib.errors import Retry
 from swwbot_site.lib.hooks import step
 
 
@@ -35,12 +36,16 @@ async def ask(client: Client, ticket: Ticket) -> Outcome:
     try:
         answer = await client.chat(ticket.endpoint, chat_request(ticket), ticket.timeouts)
     except PeerError as error:
-        ended = clock.now()
-        failure = Failure(
-            server_id=ticket.server_id, server=ticket.server, code=error.code, text=str(error), retry=error.retry.value, at=ended
-        )
-        return Outcome(ticket=ticket, asked_at=asked, ended_at=ended, failure=failure, fault=fault(error), gone=error.gone)
+        failure = _failure(ticket, error.code, str(error), error.retry)
+        return Outcome(ticket=ticket, asked_at=asked, ended_at=failure.at, failure=failure, fault=fault(error), gone=error.gone)
+    if answer.empty and ticket.attempt == 1:
+        failure = _failure(ticket, "empty", f"{ticket.server} answered nothing at all", Retry.HERE)
+        return Outcome(ticket=ticket, asked_at=asked, ended_at=failure.at, failure=failure)
     ended = asked + timedelta(seconds=time.monotonic() - began)
     first = asked + timedelta(seconds=answer.first_token_s) if answer.first_token_s is not None else None
     step("ask.after")
     return Outcome(ticket=ticket, asked_at=asked, ended_at=ended, first_token_at=first, answer=answer)
+
+
+def _failure(ticket: Ticket, code: str, text: str, retry: Retry) -> Failure:
+    return Failure(server_id=ticket.server_id, server=ticket.server, code=code, text=text, retry=retry.value, at=clock.now())

@@ -71,7 +71,7 @@ def _done(outcome: Outcome, owner: int) -> int:
 def _failed(outcome: Outcome, owner: int, policy: ClusterPolicy) -> int:
     failure = outcome.failure
     assert failure is not None
-    row = _mine(outcome, owner).select_for_update(of=("self",)).first()
+    row = _mine(outcome, owner).select_for_update(no_key=True, of=("self",)).first()
     if row is None:
         return 0
     attempts = row.attempts + 1
@@ -133,7 +133,7 @@ def _learn(outcomes: Sequence[Outcome]) -> None:
         if outcome.answer and outcome.ticket.placement_id in models:
             pairs[outcome.ticket.server_id, models[outcome.ticket.placement_id]].append(outcome)
     for (server_id, model_id), done in sorted(pairs.items()):
-        offer = Offer.objects.select_for_update().filter(server_id=server_id, model_id=model_id).first()
+        offer = Offer.objects.select_for_update(no_key=True).filter(server_id=server_id, model_id=model_id).first()
         if offer is None:
             continue
         for outcome in done:

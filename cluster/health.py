@@ -26,7 +26,7 @@ def fault(error: PeerError) -> Fault:
 def note(server_id: int, fault: Fault | None, policy: ClusterPolicy, now: datetime) -> None:
     """Record what an outcome says of a server, under its row's lock; nothing if it says nothing, or if the server was deleted."""
     telling = fault is None or fault.harms or fault.misconfigured or fault.pause_s is not None
-    row = Server.objects.select_for_update().filter(pk=server_id).first()
+    row = Server.objects.select_for_update(no_key=True).filter(pk=server_id).first()
     if row is None or not telling:
         return
     old = ServerState(row.state)

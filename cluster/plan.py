@@ -44,6 +44,7 @@ def view(server: Server) -> ServerView:
         budget_gb=server.budget_gb - headroom_gb(server.budget_gb),
         well=usable and server.state == ServerState.ONLINE,
         usable=usable,
+        draining=server.enabled and server.draining,
         why_not=why,
         max_models=server.max_models or (1 if server.spoken == Server.Dialect.LMSTUDIO_V0 else None),  # loads on demand evict each other
         formats=tuple(server.formats),

@@ -37,7 +37,7 @@ def put_servers(wanted: Sequence[Wanted]) -> list[Change]:
 
 def put_policy(wanted: Wanted) -> list[Change]:
     """Change the cluster settings."""
-    row = ClusterPolicy.objects.select_for_update().get(pk=ClusterPolicy.current().pk)
+    row = ClusterPolicy.objects.select_for_update(no_key=True).get(pk=ClusterPolicy.current().pk)
     change = brought(POLICY, row, "of the cluster", target(ClusterPolicy, wanted, new=False))
     return [] if change is None else [change]
 

@@ -4,7 +4,7 @@ Closed system: a server that is well is looked at only to reconcile; one that is
 monitor on, every server is looked at each health check interval.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -19,7 +19,7 @@ from cluster.lmstudio.values import Detected, Endpoint, Listing, Timeouts
 from cluster.logic.lifecycle import ServerState
 from cluster.models import ClusterPolicy, Server
 from swwbot_site.lib import clock
-from swwbot_site.lib.leases import living
+from swwbot_site.lib.leases import gone, living
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ def due(owner: int, now: datetime) -> list[tuple[int, Endpoint, Timeouts]]:
     until = now + timedelta(seconds=policy.probe_timeout_s * 3)
     if not wanted.exists():
         return []
-    free = Q(probe_lease_until__isnull=True) | Q(probe_lease_until__lt=now) | ~Q(probe_lease_owner__in=list(living()))
+    free = Q(probe_lease_until__isnull=True) | Q(probe_lease_until__lt=now) | gone("probe_lease_owner", living())
     claimed = []
     for server in wanted.filter(free):
         if Server.objects.filter(free, pk=server.pk).update(probe_lease_owner=owner, probe_lease_until=until):
@@ -88,10 +88,13 @@ def unseen(server_id: int, error: PeerError) -> None:
     """Record a look that failed."""
     now = clock.now()
     with transaction.atomic():
-        note(server_id, fault(error), ClusterPolicy.current(), now)
-        values: dict[str, object] = {"probe_lease_until": None, "probe_lease_owner": None}
+        told = fault(error)
+        values: dict[str, object] = {"probe_lease_until": None, "probe_lease_owner": None, "listed_at": now}
         if isinstance(error, CapabilityMissing):
-            values["detected"] = ""
+            stale = Server.objects.filter(pk=server_id, dialect=Server.Dialect.AUTO).exclude(detected="").exists()
+            told = replace(told, misconfigured=not stale)  # it may have been updated: find out anew; but only once
+            values |= {"detected": "", "listed_at": None if stale else now}
+        note(server_id, told, ClusterPolicy.current(), now)
         Server.objects.filter(pk=server_id).update(**values)
         pause = now + timedelta(seconds=ClusterPolicy.current().breaker_pause_s)
         Server.objects.filter(pk=server_id, state=ServerState.UNKNOWN).update(state_reason=str(error))

@@ -10,9 +10,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
-from cluster.lmstudio.names import known
 from cluster.logic.lifecycle import GenerationState
 from cluster.logic.memory import guess_gb
+from cluster.logic.naming import meant
 from cluster.logic.request import Request, fingerprint
 from cluster.models import ClusterPolicy, Generation, LanguageModel, Seat, Server
 from swwbot_site.lib.errors import BotError, Fault
@@ -35,21 +35,32 @@ class NoServer(BotError):
     fault = Fault.OPERATOR
 
 
-def resolve(name: str) -> LanguageModel:
-    """The model that people mean by `name` (key or alias, case ignored); an unknown one is noted, in case a server has it later.
+class AmbiguousModel(BotError):
+    """A name means several models."""
 
-    Raises NoModel if there is no name and no default.
+    code = "ambiguous-model"
+    fault = Fault.OPERATOR
+
+
+def resolve(name: str) -> LanguageModel:
+    """The model that people mean by `name`: its key, an alias, or, if only one server's model is meant, a looser spelling of it.
+
+    An unknown name is noted, in case a server has it later. Raises NoModel if there is no name and no default, AmbiguousModel.
     """
     wanted = (name.strip() or ClusterPolicy.current().default_model.strip()).lower()
     if not wanted:
         raise NoModel("The request names no model, and the cluster policy has no default model. Name one in the entity or in the policy.")
     exact = LanguageModel.objects.filter(Q(key=wanted) | Q(aliases__contains=[wanted])).order_by("id").first()
-    if exact:
+    if exact and exact.offers.exists():
         return exact
-    for model in LanguageModel.objects.order_by("id"):
-        if "@" not in wanted and known(wanted, (model.key,)):
-            return model
-    return LanguageModel.objects.get_or_create(key=wanted, defaults={"size_gb": guess_gb(wanted)})[0]
+    offered = LanguageModel.objects.filter(offers__isnull=False).distinct().order_by("key")
+    loose = [model for model in offered if meant(wanted, (model.key, *model.aliases))]
+    if len(loose) > 1:
+        names = ", ".join(model.key for model in loose)
+        raise AmbiguousModel(f"The model {wanted!r} may mean {names}. Write one of these.")
+    if loose:
+        return loose[0]
+    return exact or LanguageModel.objects.get_or_create(key=wanted, defaults={"size_gb": guess_gb(wanted)})[0]
 
 
 def pinned(name: str) -> Server | None:
@@ -92,7 +103,7 @@ def submit(
 def cancel(generation_id: int, now: datetime, why: str) -> bool:
     """Call a request off, waiting or running. Returns whether there was something to call off."""
     with transaction.atomic():
-        row = Generation.objects.select_for_update().filter(pk=generation_id).first()
+        row = Generation.objects.select_for_update(no_key=True).filter(pk=generation_id).first()
         if row is None or row.state not in (GenerationState.QUEUED, GenerationState.RUNNING):
             return False
         Seat.objects.filter(generation=row).delete()

@@ -43,6 +43,7 @@ COOLDOWN_S: Final[dict[type[PeerError], float]] = {
     OutOfMemory: 120.0,
     EngineFailed: 300.0,
     FormatUnsupported: 86_400.0,
+    ModelMissing: 600.0,
     LoadCanceled: 5.0,
 }
 """How long a pair of server and model is left alone after a load failed so."""
@@ -139,7 +140,7 @@ def _result(instance: Instance, seconds: float = 0.0) -> LoadResult:
 
 def _locked(errand: Errand) -> Placement | None:
     """The errand's placement under its lock; None if its server was deleted meanwhile."""
-    rows = Placement.objects.select_for_update(of=("self",)).select_related("server", "model")
+    rows = Placement.objects.select_for_update(no_key=True, of=("self",)).select_related("server", "model")
     return rows.filter(pk=errand.placement_id).first()
 
 
@@ -199,11 +200,8 @@ def failed(errand: Errand, error: PeerError) -> None:
         ):
             return
         offer = Offer.objects.filter(server_id=errand.server_id, model_id=placement.model_id)
-        if isinstance(error, ModelMissing):
-            offer.delete()
-        else:
-            rest = COOLDOWN_S.get(type(error), OTHER_COOLDOWN_S)
-            offer.update(cooldown_until=now + timedelta(seconds=rest), cooldown_reason=str(error))
+        rest = COOLDOWN_S.get(type(error), OTHER_COOLDOWN_S)
+        offer.update(cooldown_until=now + timedelta(seconds=rest), cooldown_reason=str(error))
         if isinstance(error, CapabilityMissing):
             Server.objects.filter(pk=errand.server_id).update(detected="", listed_at=None)
         if isinstance(error, OutOfMemory) and error.needs_gb is not None:

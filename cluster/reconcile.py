@@ -6,7 +6,7 @@ from itertools import chain
 
 from django.db import transaction
 
-from cluster.lmstudio.names import same
+from cluster.logic.naming import meant
 from cluster.lmstudio.values import Dialect, Instance, ListedModel, Listing, State
 from cluster.logic.lifecycle import HELD, PlacementState
 from cluster.logic.memory import guess_gb, need_gb
@@ -26,21 +26,27 @@ def reconcile(server_id: int, listing: Listing, asked_at: datetime, now: datetim
         catalogue = Catalogue()
         offers = {offer.model_id: offer for offer in Offer.objects.filter(server=server)}
         held = list(
-            Placement.objects.select_for_update(of=("self",)).select_related("model").filter(server=server, state__in=HELD).order_by("pk")
+            Placement.objects.select_for_update(no_key=True, of=("self",))
+            .select_related("model")
+            .filter(server=server, state__in=HELD)
+            .order_by("pk")
         )
         abandoned = set(Placement.objects.filter(left(now, living()), server=server, state__in=HELD).values_list("pk", flat=True))
         matched: set[int] = set()
+        mine: dict[int, Offer] = {}
         for listed in sorted(listing.models, key=lambda m: m.key):
             model = catalogue.row(listed)
-            offer = offers.pop(model.pk, None)
-            offer = _offer(server, model, listed, offer, now)
+            offer = mine.get(model.pk)
+            if offer is None:  # a second name of one model, such as another quantization, adds nothing to what is offered
+                offer = mine[model.pk] = _offer(server, model, listed, offers.pop(model.pk, None), now)
             for instance in _instances(listing, listed):
                 row = _find(held, model, instance)
                 if row:
                     matched.add(row.pk)
-                    _refresh(row, server, offer, instance, row.pk in abandoned, now)
+                    _refresh(row, server, instance, row.pk in abandoned, now)
                 elif instance.state is State.LOADED:
-                    _adopt(server, model, offer, instance, listing, now)
+                    held.append(_adopt(server, model, instance, listing, now))
+                    matched.add(held[-1].pk)
         if not (listing.dialect is Dialect.LMSTUDIO_V0 and listing.jit is False):
             Offer.objects.filter(pk__in=[offer.pk for offer in offers.values()]).delete()
         certain = all(i.state is not State.UNKNOWN for m in listing.models for i in m.instances)
@@ -63,7 +69,7 @@ class Catalogue:
         names = [listed.key.lower(), *(a.lower() for a in listed.aliases if a not in instances)]
         exact = (m for m in self._rows if m.key == names[0])
         named = (m for m in self._rows if {m.key, *m.aliases} & set(names))
-        asked = (m for m in self._rows if same(m.key, names[0]) and m.pk not in self._listed)
+        asked = (m for m in self._rows if m.pk not in self._listed and meant(m.key, names))
         row = next(chain(exact, named, asked), None)
         if row is None:  # somebody may be asking for it for the first time at this very moment
             row, _ = LanguageModel.objects.get_or_create(key=names[0], defaults={"size_gb": guess_gb(names[0])})
@@ -121,9 +127,9 @@ def _find(held: list[Placement], model: LanguageModel, instance: Instance) -> Pl
     return next(by_id, None) or next(loading, None)
 
 
-def _refresh(row: Placement, server: Server, offer: Offer, instance: Instance, abandoned: bool, now: datetime) -> None:
+def _refresh(row: Placement, server: Server, instance: Instance, abandoned: bool, now: datetime) -> None:
     rows = Placement.objects.filter(pk=row.pk)
-    slots = server.slots or instance.parallel or 1
+    slots = server.slots or instance.parallel or row.slots
     if row.state == PlacementState.LOADED:
         if (row.slots, row.context_length) != (slots, instance.context_length or row.context_length):
             rows.update(slots=slots, context_length=instance.context_length or row.context_length)
@@ -145,9 +151,9 @@ def _refresh(row: Placement, server: Server, offer: Offer, instance: Instance, a
         move(rows, PlacementState.UNLOADING, PlacementState.LOADED, **FREE)
 
 
-def _adopt(server: Server, model: LanguageModel, offer: Offer, instance: Instance, listing: Listing, now: datetime) -> None:
+def _adopt(server: Server, model: LanguageModel, instance: Instance, listing: Listing, now: datetime) -> Placement:
     fixed = listing.dialect is Dialect.OPENAI
-    Placement.objects.create(
+    row = Placement.objects.create(
         server=server,
         model=model,
         state=PlacementState.LOADED,
@@ -162,6 +168,7 @@ def _adopt(server: Server, model: LanguageModel, offer: Offer, instance: Instanc
     )
     if not fixed:
         say("placement.adopted", f"{instance.id} is loaded on {server}; somebody else did that", subject=f"server:{server}")
+    return row
 
 
 def _vanished(row: Placement, server: Server, abandoned: bool, now: datetime) -> None:

@@ -43,8 +43,8 @@ def seat(plan: Plan, policy: ClusterPolicy, owner: int, capacity: int, now: date
 
 def _lock(placements: Sequence[int], servers: Sequence[int]) -> None:
     """Take every row lock in one order, placements before servers, so that nobody waits in a circle."""
-    list(Placement.objects.select_for_update().filter(pk__in=placements).order_by("pk").values_list("pk"))
-    list(Server.objects.select_for_update().filter(pk__in=servers).order_by("pk").values_list("pk"))
+    list(Placement.objects.select_for_update(no_key=True).filter(pk__in=placements).order_by("pk").values_list("pk"))
+    list(Server.objects.select_for_update(no_key=True).filter(pk__in=servers).order_by("pk").values_list("pk"))
 
 
 def _queued(model_id: int, pin_id: int | None) -> Q:
@@ -73,7 +73,7 @@ def _sit(given: Given, n: int, owner: int, policy: ClusterPolicy, now: datetime)
         return []
     ripe = Q(not_before__isnull=True) | Q(not_before__lte=now)
     rows = Generation.objects.filter(ripe, _queued(given.model_id, given.pin_id), avoid_id=given.avoid_id)
-    chosen = list(rows.select_for_update(skip_locked=True, of=("self",)).order_by("priority", "id")[:n])
+    chosen = list(rows.select_for_update(no_key=True, skip_locked=True, of=("self",)).order_by("priority", "id")[:n])
     if not chosen:
         return []
     key = Offer.objects.filter(server_id=given.server_id, model_id=given.model_id).values_list("key", flat=True).first()
@@ -100,6 +100,7 @@ def _sit(given: Given, n: int, owner: int, policy: ClusterPolicy, now: datetime)
             instance_id=placement.instance_id,
             names=(key or placement.model.key, placement.model.key, *placement.model.aliases),
             request=g.request,
+            attempt=g.attempts + 1,
             timeouts=timeouts(policy),
         )
         for g in chosen

@@ -53,7 +53,7 @@ def reserve(owner: int, capacity: int, now: datetime) -> Orders:
     if not waiting and policy.keep_models_loaded:
         return Orders()
     with transaction.atomic():
-        policy = ClusterPolicy.objects.select_for_update().get(pk=policy.pk)
+        policy = ClusterPolicy.objects.select_for_update(no_key=True).get(pk=policy.pk)
         step("plan.before")
         decision = plan.decide(policy, now)
         step("seat.before")
@@ -63,18 +63,27 @@ def reserve(owner: int, capacity: int, now: datetime) -> Orders:
 
 
 def renew(owner: int, generations: Sequence[int], placements: Sequence[int], now: datetime) -> None:
-    """Renew the leases of what an engine really has in hand; what it only holds on paper runs out and is taken back."""
-    Generation.objects.filter(lease_owner=owner, state=GenerationState.RUNNING, pk__in=generations).update(lease_until=now + LEASE)
-    Seat.objects.filter(lease_owner=owner, generation_id__in=generations).update(lease_until=now + LEASE)
-    Placement.objects.filter(lease_owner=owner, pk__in=placements).update(lease_until=now + LEASE)
+    """Renew the leases of what an engine really has in hand; what it only holds on paper runs out and is taken back.
+
+    What somebody has locked at this moment is being settled, and needs no renewal.
+    """
+    with transaction.atomic():
+        mine = Generation.objects.filter(lease_owner=owner, state=GenerationState.RUNNING, pk__in=generations)
+        ids = list(mine.order_by("pk").select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list("pk", flat=True))
+        Generation.objects.filter(pk__in=ids).update(lease_until=now + LEASE)
+        Seat.objects.filter(lease_owner=owner, generation_id__in=ids).update(lease_until=now + LEASE)
+    with transaction.atomic():
+        held = Placement.objects.filter(lease_owner=owner, pk__in=placements)
+        ids = list(held.order_by("pk").select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list("pk", flat=True))
+        Placement.objects.filter(pk__in=ids).update(lease_until=now + LEASE)
 
 
-def reap(now: datetime, alive: set[int]) -> int:
+def reap(now: datetime, alive: frozenset[int]) -> int:
     """Give back what dead engines had in flight: it waits again, and the attempt is not counted. Their loads are looked at."""
     _look_at(Placement.objects.filter(abandoned(now, alive), state__in=[PlacementState.LOADING, PlacementState.UNLOADING]))
     with transaction.atomic():
         lost = Generation.objects.filter(abandoned(now, alive), state=GenerationState.RUNNING)
-        ids = list(lost.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True))
+        ids = list(lost.select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list("pk", flat=True))
         return give_back(ids, "its engine died") if ids else 0
 
 
@@ -115,6 +124,17 @@ async def _look(client: Client, rows: Rows, server_id: int, target: Endpoint, li
     await rows(probe.seen, server_id, look)
 
 
+async def _landed(flights: list[asyncio.Task[None]], hurry: asyncio.Event) -> None:
+    """Wait for the flights to end; once there is a hurry, only for a while."""
+    pressed: asyncio.Task[Any] = asyncio.create_task(hurry.wait())
+    flying: set[asyncio.Task[Any]] = set(flights)
+    while flying and not pressed.done():
+        flying = (await asyncio.wait({*flying, pressed}, return_when=asyncio.FIRST_COMPLETED))[1] - {pressed}
+    if flying:
+        await asyncio.wait(flying, timeout=PATIENCE_S)
+    pressed.cancel()
+
+
 class Serve:
     """The serving loop of one engine: what it has in flight, and what has come back and is not stored yet."""
 
@@ -153,7 +173,7 @@ class Serve:
         """Let the running answers finish for a while, then give the rest back."""
         flights = list(self._flights.values())
         if flights:
-            await asyncio.wait(flights, timeout=PATIENCE_S)
+            await _landed(flights, context.hurry)
         unfinished = [gid for gid, task in self._flights.items() if not task.done()]
         for task in (*(self._flights[gid] for gid in unfinished), *self._errands.values(), *self._looks):
             task.cancel()

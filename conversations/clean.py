@@ -28,7 +28,9 @@ def clean(now: datetime) -> int:
     with transaction.atomic():
         rows = Reply.objects.filter(state=ReplyState.WAITING, generation__state__in=ENDED)
         chosen = list(
-            rows.select_for_update(of=("self",), skip_locked=True).select_related("generation", "message__feed").order_by("id")[:BATCH]
+            rows.select_for_update(no_key=True, of=("self",), skip_locked=True)
+            .select_related("generation", "message__feed")
+            .order_by("id")[:BATCH]
         )
         if not chosen:
             return 0

@@ -40,7 +40,7 @@ def due(owner: int, now: datetime) -> list[Look]:
         return []
     with transaction.atomic():
         rows = waiting.filter(Q(lease_owner__isnull=True) | abandoned(now, living()))
-        rows = rows.select_for_update(of=("self",), skip_locked=True).select_related("message__feed")
+        rows = rows.select_for_update(no_key=True, of=("self",), skip_locked=True).select_related("message__feed")
         found: dict[int, list[Reply]] = defaultdict(list)
         for reply in rows.order_by("id")[:500]:
             found[reply.message.feed_id].append(reply)
@@ -70,7 +70,7 @@ def confirmed(look: Look, seen: set[str] | FeedError, owner: int) -> int:
     settled = 0
     with transaction.atomic():
         rows = Reply.objects.filter(pk__in=[pk for pk, _, _ in look.posts], lease_owner=owner, state=ReplyState.POSTING)
-        for reply in rows.select_for_update(of=("self",)).select_related("message__feed").order_by("id"):
+        for reply in rows.select_for_update(no_key=True, of=("self",)).select_related("message__feed").order_by("id"):
             if not isinstance(seen, FeedError) and reply.outgoing_id in seen:
                 settled += _posted(reply, now)
                 continue

@@ -14,10 +14,12 @@
 """
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from django.db import transaction
+import structlog
+from django.db import InterfaceError, OperationalError, transaction
 
 from conversations import analyse, clean, confirm, decide, ingest, poll, post, settle
 from conversations.feed.client import Client
@@ -28,15 +30,21 @@ from conversations.models import Feed, Message, Reply
 from entities import read
 from entities.logic.persona import Persona
 from swwbot_site.lib import clock
+from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.hooks import step
 from swwbot_site.lib.leases import FREE, taken
 from swwbot_site.lib.loops import Context, Loop
 from swwbot_site.lib.wake import Channel, wake
 
+log = structlog.get_logger(__name__)
+
 IDLE_S = 1.0
 """How often each loop looks by itself."""
 
 BATCH = 200
+
+PATIENCE = timedelta(minutes=1)
+"""A message whose decision fails is tried again for so long."""
 
 UNCLAIMED = timedelta(hours=1)
 """A message that nobody let us claim for so long is given up."""
@@ -50,18 +58,37 @@ def judge(now: datetime) -> int:
     personas = read.personas()
     lines = max((p.messages_to_read for p in personas), default=1)
     for message_id in ids:
-        with transaction.atomic():
-            rows = Message.objects.select_for_update(of=("self",), skip_locked=True).select_related("feed")
-            message = rows.filter(pk=message_id, decided_at__isnull=True).first()
-            if message is None:
-                continue
-            step("analyse.before")
-            scene = analyse.analyse(message, message.feed, lines, now)
-            step("decide.before")
-            decide.decide(message, scene, personas, now)
-            wake(Channel.DELIVER)
-        step("decide.after")
+        try:
+            _judge(message_id, personas, lines, now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # one message that cannot be decided must not keep the others waiting
+            log.exception("message.undecidable", message=message_id)
+            _shelve(message_id, error, now)
     return len(ids)
+
+
+def _judge(message_id: int, personas: Sequence[Persona], lines: int, now: datetime) -> None:
+    with transaction.atomic():
+        rows = Message.objects.select_for_update(no_key=True, of=("self",), skip_locked=True).select_related("feed")
+        message = rows.filter(pk=message_id, decided_at__isnull=True).first()
+        if message is None:
+            return
+        step("analyse.before")
+        scene = analyse.analyse(message, message.feed, lines, now)
+        step("decide.before")
+        decide.decide(message, scene, personas, now)
+        wake(Channel.DELIVER)
+    step("decide.after")
+
+
+def _shelve(message_id: int, error: Exception, now: datetime) -> None:
+    """Give up a message whose decision fails for a minute."""
+    with transaction.atomic():
+        rows = Message.objects.filter(pk=message_id, decided_at__isnull=True, received_at__lt=now - PATIENCE)
+        if rows.update(decided_at=now, verdict={"why": f"it could not be decided: {type(error).__name__}: {error}"}):
+            text = f"Message {message_id} could not be decided: {type(error).__name__}: {error}"
+            say("message.undecidable", text, subject=f"message:{message_id}", level=Level.ERROR)
 
 
 def _undecided() -> list[int]:
@@ -80,7 +107,7 @@ def admit(now: datetime) -> int:
     admitted = 0
     for reply_id in ids:
         with transaction.atomic():
-            rows = Reply.objects.select_for_update(of=("self",), skip_locked=True).select_related("message")
+            rows = Reply.objects.select_for_update(no_key=True, of=("self",), skip_locked=True).select_related("message")
             reply = rows.filter(pk=reply_id, state=ReplyState.WAITING, generation__isnull=True).first()
             if reply is not None:
                 admitted += decide.admit(reply, personas[reply.entity_id], now)

@@ -35,6 +35,8 @@ def decide(message: Message, scene: Scene, personas: Sequence[Persona], now: dat
     if verdict.error:
         say("message.misdirected", verdict.error, subject=f"message:{message.pk}", level=Level.ERROR)
     count = 0
+    if len(verdict.yes) > 1:
+        spend.lock(yes.persona.id for yes in verdict.yes)
     for yes in verdict.yes:
         count += _reply(message, scene, yes, told, now)
     if Message.objects.filter(pk=message.pk, decided_at__isnull=True).update(decided_at=now, verdict=told) != 1:
@@ -60,7 +62,7 @@ def _reply(message: Message, scene: Scene, yes: Yes, told: dict[str, Any], now: 
     request = Request(
         messages=prompt.build(persona, shown, username), sampling=persona.sampling, max_tokens=persona.max_tokens, stop=persona.stop
     )
-    born = datetime.fromtimestamp(message.timestamp / 1000, now.tzinfo)
+    born = min(now, datetime.fromtimestamp(message.timestamp / 1000, now.tzinfo))
     reply = Reply(
         message=message,
         entity_id=persona.id,

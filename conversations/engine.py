@@ -5,23 +5,18 @@ its heart, takes back what dead engines held, and watches for the end of the shi
 """
 
 import asyncio
-import os
-import socket
 from collections.abc import Callable, Coroutine
-from datetime import datetime
 from typing import Any, Final
 
 import psycopg
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import F
+from django.db import connection
 
-from conversations.models import Engine
-from swwbot_site.lib import clock, http
-from swwbot_site.lib.events import Level, say
+from conversations import roster
+from swwbot_site.lib import http
 from swwbot_site.lib.hooks import load, manager
-from swwbot_site.lib.leases import BEAT, LEASE, SPACE, alone, draw, living
+from swwbot_site.lib.leases import BEAT, SPACE, draw
 from swwbot_site.lib.loops import Context, Loop
 from swwbot_site.lib.threads import Threads
 from swwbot_site.lib.wake import Channel
@@ -32,18 +27,13 @@ SHIFT_OVER: Final = "the shift is over"
 STEADY_S: Final = 0.5
 RETRY_S: Final = 1.0
 
-ENGINES: Final = 2**31 - 1
-"""The advisory lock under which engines begin; `draw` gives no owner this number."""
 
+async def run(queue: str, ended: Callable[[], str], seconds: float, hand_over: Callable[[], object] = lambda: None) -> str:
+    """Run every loop of the project for `seconds`, or until `ended` gives a reason. Returns why it ended.
 
-def running(queue: str) -> int:
-    """Engines that live on a queue."""
-    return Engine.objects.filter(cluster=queue, ended_at__isnull=True, owner__in=living()).count()
-
-
-async def run(queue: str, ended: Callable[[], str], seconds: float) -> str:
-    """Run every loop of the project for `seconds`, or until `ended` gives a reason. Returns why it ended."""
-    shift = _Shift(queue, ended)
+    When its time is over, `hand_over` calls the next engine, and this one finishes what it has in flight beside it.
+    """
+    shift = _Shift(queue, ended, hand_over)
     try:
         await shift.work(seconds)
     finally:
@@ -55,18 +45,22 @@ async def run(queue: str, ended: Callable[[], str], seconds: float) -> str:
 class _Shift:
     """One run of the engine and what it holds."""
 
-    def __init__(self, queue: str, ended: Callable[[], str]) -> None:
+    def __init__(self, queue: str, ended: Callable[[], str], hand_over: Callable[[], object]) -> None:
         self.queue = queue
         self.ended = ended
+        self.hand_over = hand_over
         self.why = SHIFT_OVER
         self.stopping = asyncio.Event()
+        self.hurry = asyncio.Event()
         self.registered = asyncio.Event()
         self.rows = Threads(self.stopping)
         self.beside: set[asyncio.Task[None]] = set()
-        self.context = Context(owner=draw(), rows=self.rows, http=http.client(), stopping=self.stopping, spawn=self.spawn)
+        self.context = Context(owner=draw(), rows=self.rows, http=http.client(), stopping=self.stopping, hurry=self.hurry, spawn=self.spawn)
 
     def stop(self, reason: str) -> None:
-        """End the shift, for the first reason that is given."""
+        """End the shift, for the first reason that is given. Only at the end of its time may it take its time."""
+        if reason != SHIFT_OVER or settings.WORKERS == 1:  # a single worker is needed for the next engine
+            self.hurry.set()
         if not self.stopping.is_set():
             self.why = reason
             self.stopping.set()
@@ -89,28 +83,35 @@ class _Shift:
         """The shift, from the first lease to the last."""
         load((*settings.ENGINE_PLUGINS, *settings.PLUGINS))
         loops = [one for group in manager.hook.engine_loops() for one in group]
+        watch = asyncio.create_task(self._watch())
         ear = asyncio.create_task(self._hear())
-        await self.registered.wait()
-        refused = await self.rows(_begin, self.context.owner, self.queue)
+        await _first(self.registered, self.stopping)
+        refused = "" if self.stopping.is_set() else await self.rows(roster.begin, self.context.owner, self.queue)
         if refused:
             self.stop(refused)
-            ear.cancel()
-            await asyncio.wait([ear])
-            return
+        if not self.stopping.is_set():
+            await self._serve(loops, seconds)
+            await self.rows(roster.end, self.context.owner, self.why)
+        for task in (watch, ear):
+            task.cancel()
+        await asyncio.wait([watch, ear])
+
+    async def _serve(self, loops: list[Loop], seconds: float) -> None:
+        """Run the loops until it is time, then let them finish."""
         workers = [asyncio.create_task(self._turns(one), name=one.name) for one in loops]
         heart = asyncio.create_task(self._beat(loops))
         try:
-            await asyncio.wait_for(self._watch(), seconds)
+            await asyncio.wait_for(self.stopping.wait(), seconds)
         except TimeoutError:
+            await self.rows(roster.leave, self.context.owner)
+            await self.rows(self.hand_over)
             self.stop(SHIFT_OVER)
         await asyncio.wait(workers)
         await asyncio.gather(*(one.finish(self.context) for one in loops if one.finish))
         heart.cancel()
+        await asyncio.wait([heart])
         if self.beside:
             await asyncio.wait(list(self.beside), timeout=1)
-        await self.rows(_end, self.context.owner, self.why)
-        ear.cancel()
-        await asyncio.wait([heart, ear])
 
     async def _turns(self, loop: Loop) -> None:
         """One loop, turn after turn, until the shift ends. A turn that fails is told and tried again."""
@@ -121,7 +122,7 @@ class _Shift:
                 pause = await loop.turn(self.context)
             except Exception as error:  # the outermost guard of a loop: it must not die of one bad row
                 log.exception("engine.turn_failed", loop=loop.name)
-                await self.rows(_complain, loop.name, error)
+                await self.rows(roster.complain, loop.name, error)
                 pause = RETRY_S
             try:
                 await asyncio.wait_for(bell.wait(), pause)
@@ -129,15 +130,12 @@ class _Shift:
                 continue
 
     async def _watch(self) -> None:
-        """Look whether the shift should end before its time."""
-        while not self.stopping.is_set():
+        """Look whether the shift should end before its time, or faster."""
+        while not self.hurry.is_set():
             reason = await asyncio.to_thread(self.ended)
             if reason:
                 self.stop(reason)
-            try:
-                await asyncio.wait_for(self.stopping.wait(), STEADY_S)
-            except TimeoutError:
-                continue
+            await asyncio.sleep(STEADY_S)
 
     async def _hear(self) -> None:
         """Hold this engine's lock on a connection of its own, and ring the bell of whoever is woken on it."""
@@ -165,10 +163,18 @@ class _Shift:
         """Renew what this engine holds, and take back what dead ones held."""
         while True:
             try:
-                await self.rows(_heartbeat, self.context.owner, loops)
+                await self.rows(roster.heartbeat, self.context.owner, loops)
             except Exception:  # a heart that stops would cost every lease
                 log.exception("engine.beat_failed")
             await asyncio.sleep(BEAT.total_seconds())
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Wait until one of the events is set."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    _, others = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
 
 
 def _parameters() -> dict[str, Any]:
@@ -178,49 +184,3 @@ def _parameters() -> dict[str, Any]:
         for key, value in connection.get_connection_params().items()
         if key not in ("cursor_factory", "context", "prepare_threshold")
     }
-
-
-def _begin(owner: int, queue: str) -> str:
-    """Write down that this engine runs; returns why it must not. One at a time, so that of two the second sees the first."""
-    now = clock.now()
-    with transaction.atomic():
-        alone(ENGINES)
-        others = Engine.objects.filter(ended_at__isnull=True, owner__in=living()).exclude(owner=owner)
-        if other := others.filter(cluster=queue).first():
-            return f"engine {other.owner} works on this queue already"
-        if not settings.ENABLE_MULTI_INSTANCE and (other := others.first()):
-            return f"engine {other.owner} runs on {other.host}, and ENABLE_MULTI_INSTANCE is off"
-        Engine.objects.create(
-            owner=owner, cluster=queue, host=socket.gethostname(), pid=os.getpid(), version=settings.VERSION, started_at=now, beat_at=now
-        )
-        say("engine.started", f"Engine {owner} begins on {socket.gethostname()}", subject=f"engine:{owner}", pid=os.getpid())
-    return ""
-
-
-def _end(owner: int, why: str) -> None:
-    Engine.objects.filter(owner=owner, ended_at__isnull=True).update(ended_at=clock.now(), end_reason=why)
-    say("engine.ended", f"Engine {owner} ends: {why}", subject=f"engine:{owner}")
-
-
-def _complain(loop: str, error: Exception) -> None:
-    say("engine.error", f"The {loop} loop failed and goes on: {type(error).__name__}: {error}", subject=f"loop:{loop}", level=Level.ERROR)
-
-
-def _heartbeat(owner: int, loops: list[Loop]) -> None:
-    now = clock.now()
-    Engine.objects.filter(owner=owner).update(beat_at=now)
-    for loop in loops:
-        if loop.renew:
-            loop.renew(owner, now)
-    alive = living()
-    for loop in loops:
-        if loop.reap:
-            loop.reap(now, alive)
-    _bury(now, alive)
-
-
-def _bury(now: datetime, alive: set[int]) -> None:
-    """Note the end of engines that died without a word."""
-    dead = Engine.objects.filter(ended_at__isnull=True, beat_at__lt=now - LEASE).exclude(owner__in=alive)
-    if dead.update(ended_at=F("beat_at"), end_reason="it died"):
-        say("engine.died", "An engine died without a word; what it held is taken back", level=Level.WARNING)

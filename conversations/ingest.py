@@ -13,6 +13,7 @@ from conversations.logic.cadence import next_poll
 from conversations.logic.haul import Haul
 from conversations.logic.lifecycle import Debt
 from conversations.models import Feed, Message, Reply
+from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.hooks import step
 
@@ -25,7 +26,7 @@ _told: set[str] = set()
 def ingest(haul: Haul, now: datetime) -> int:
     """Store what a poll brought. Returns how many messages are new."""
     with transaction.atomic():
-        feed = Feed.objects.select_for_update().get(pk=haul.target.feed_id)
+        feed = Feed.objects.select_for_update(no_key=True).get(pk=haul.target.feed_id)
         if not feed.spoken:
             say("feed.detected", f"{feed.name} is a {haul.generation} backend", subject=f"feed:{feed.name}")
         claimed = {m.id: m for m in haul.claimed}
@@ -39,11 +40,10 @@ def ingest(haul: Haul, now: datetime) -> int:
         step("ingest.inside")
         if feed.failures:
             say("feed.recovered", f"{feed.name} answers again", subject=f"feed:{feed.name}")
-        newest = max((m.timestamp for m in haul.page.messages), default=None)
-        if newest is not None:
-            feed.cursor = max(newest, feed.cursor or 0)
-        elif feed.cursor is None:
-            feed.cursor = int(now.timestamp() * 1000)
+        present = clock.millis(now)
+        past = [m.timestamp for m in haul.page.messages if m.timestamp <= present]  # anybody may post a message from the future
+        if past or feed.cursor is None:
+            feed.cursor = max([*past, feed.cursor or 0]) or present
         feed.detected = haul.generation
         feed.failures, feed.error = 0, ""
         feed.polled_at = now

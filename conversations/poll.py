@@ -101,7 +101,7 @@ def failed(target: Target, error: FeedError) -> None:
     """Record that a poll failed and when to try again; say so once."""
     now = clock.now()
     with transaction.atomic():
-        feed = Feed.objects.select_for_update().get(pk=target.feed_id)
+        feed = Feed.objects.select_for_update(no_key=True).get(pk=target.feed_id)
         feed.failures += 1
         if feed.failures == 1 or feed.error != str(error):
             say("feed.failed", f"{feed.name}: {error}", subject=f"feed:{feed.name}", level=Level.ERROR, code=error.code)

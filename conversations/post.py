@@ -69,7 +69,7 @@ def _claim(feed_id: int, owner: int, now: datetime) -> list[Letter]:
     wanted = _open(feed_id, now)
     if not Reply.objects.filter(wanted).exists():
         return []
-    feed = Feed.objects.select_for_update().get(pk=feed_id)
+    feed = Feed.objects.select_for_update(no_key=True).get(pk=feed_id)
     if feed.post_at and feed.post_at > now:
         return []
     serial = Generation(feed.spoken).traits.serial
@@ -82,7 +82,7 @@ def _claim(feed_id: int, owner: int, now: datetime) -> list[Letter]:
         return []
     if not serial and not _paced(feed, now):
         return []
-    rows = Reply.objects.filter(wanted).select_for_update(of=("self",), skip_locked=True).select_related("message")
+    rows = Reply.objects.filter(wanted).select_for_update(no_key=True, of=("self",), skip_locked=True).select_related("message")
     return [_letter(reply, feed, owner, now) for reply in rows.order_by("id")[:room]]
 
 
@@ -195,7 +195,7 @@ def refused(letter: Letter, error: FeedError, owner: int) -> None:
                 code=error.code,
             )
             return
-        reply = Reply.objects.select_for_update(of=("self",)).get(pk=letter.reply_id)
+        reply = Reply.objects.select_for_update(no_key=True, of=("self",)).get(pk=letter.reply_id)
         if move(rows, ReplyState.POSTING, ReplyState.FAILED, ended_at=now, reason=str(error), **FREE):
             if reply.permit_id:
                 spend.refund(reply.permit_id, now)

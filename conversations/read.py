@@ -93,7 +93,7 @@ def engines(now: datetime) -> tuple[Worker, ...]:
             version=row.version,
             started_at=row.started_at,
             beat_at=row.beat_at,
-            living=row.owner in alive,
+            living=alive == leases.EVERYBODY or row.owner in alive,
         )
         for row in rows
     )

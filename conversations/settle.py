@@ -36,7 +36,7 @@ def due(now: datetime) -> list[Due]:
     open_replies = Reply.objects.exclude(state__in=ENDED).values("message_id")
     rows = Message.objects.filter(state=Debt.OWED, decided_at__isnull=False, settle_at__lte=now).exclude(pk__in=open_replies)
     with transaction.atomic():
-        chosen = list(rows.select_for_update(of=("self",), skip_locked=True).select_related("feed").order_by("settle_at")[:20])
+        chosen = list(rows.select_for_update(no_key=True, of=("self",), skip_locked=True).select_related("feed").order_by("settle_at")[:20])
         Message.objects.filter(pk__in=[m.pk for m in chosen]).update(settle_at=now + HOLD)
     return [Due(message_id=m.pk, raw_id=m.raw_id, endpoint=endpoint(m.feed), attempt=m.settle_attempts + 1) for m in chosen]
 

@@ -6,7 +6,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError
 
-from conversations import engine
+from conversations import engine, roster
 from swwbot_site.lib import shifts
 
 log = structlog.get_logger(__name__)
@@ -17,18 +17,15 @@ WATCHDOG = "conversations.tasks.watchdog"
 
 def shift() -> str:
     """Run the engine for a shift, then hand over. Ends at once if this queue has its engine already. Returns why it ended."""
-    if engine.running(shifts.queue_name()) >= 1:
+    if roster.running(shifts.queue_name()) >= 1:
         return "this queue has an engine already"
     with shifts.Guard() as guard:
-        why = asyncio.run(engine.run(shifts.queue_name(), guard.reason, settings.SHIFT_SECONDS))
-    if why == engine.SHIFT_OVER:
-        shifts.ensure(SHIFT, 0)
-    return why
+        return asyncio.run(engine.run(shifts.queue_name(), guard.reason, settings.SHIFT_SECONDS, lambda: shifts.ensure(SHIFT, 0)))
 
 
 def watchdog() -> int:
     """Start a shift if none runs here. Returns how many were started."""
-    return shifts.ensure(SHIFT, engine.running(shifts.queue_name()))
+    return shifts.ensure(SHIFT, roster.running(shifts.queue_name()))
 
 
 def spawned() -> None:

@@ -106,7 +106,7 @@ def _limited(entity: Entity | None, amounts: Mapping[str, int | None], held: Map
 def put_limits(wanted: Wanted) -> list[Change]:
     """Change the limits of all entities together."""
     amounts = {column.removeprefix(PREFIX): value for column, value in target(RateLimit, wanted, new=False).items()}
-    held = {limit.kind: limit for limit in RateLimit.objects.select_for_update(of=("self",)).filter(entity__isnull=True)}
+    held = {limit.kind: limit for limit in RateLimit.objects.select_for_update(no_key=True, of=("self",)).filter(entity__isnull=True)}
     fields = _limited(None, amounts, held)
     return [Change(kind=LIMIT, name="of all entities together", action=Action.CHANGED, fields=fields)] if fields else []
 

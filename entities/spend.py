@@ -4,6 +4,7 @@ The budget of an entity is shared by every worker, so its row is locked while it
 Call these inside the transaction that needs them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,11 +25,23 @@ class Reservation:
     quota: Quota
 
 
+def lock(entity_ids: Iterable[int]) -> int:
+    """Lock the budgets of entities, and the common one after them, always in the same order; returns how many entities there are.
+
+    Call it first in a transaction that reserves for more than one, so that nobody waits in a circle.
+    """
+    found = list(
+        Entity.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=list(entity_ids)).order_by("pk").values_list("pk")
+    )
+    list(RateLimit.objects.select_for_update(no_key=True).filter(entity__isnull=True).order_by("pk").values_list("pk"))
+    return len(found)
+
+
 def reserve(entity_id: int, now: datetime) -> Reservation:
     """Reserve one post of an entity, if every limit allows it. Raises Entity.DoesNotExist."""
     with transaction.atomic():
-        Entity.objects.select_for_update(of=("self",)).only("pk").get(pk=entity_id)
-        list(RateLimit.objects.select_for_update().filter(entity__isnull=True).order_by("pk").values_list("pk"))
+        if not lock([entity_id]):
+            raise Entity.DoesNotExist(f"there is no entity with the primary key {entity_id}")
         measured = measure(entity_id, now)
         if not measured.allowed:
             return Reservation(permit_id=None, quota=measured)

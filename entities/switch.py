@@ -21,7 +21,7 @@ def disable(ids: Iterable[int], reason: str) -> int:
 
 def _switch(ids: Iterable[int], *, on: bool, reason: str) -> int:
     with transaction.atomic():
-        rows = list(Entity.objects.select_for_update().filter(pk__in=list(ids), enabled=not on).order_by("pk"))
+        rows = list(Entity.objects.select_for_update(no_key=True).filter(pk__in=list(ids), enabled=not on).order_by("pk"))
         for row in rows:
             row.enabled, row.disabled_reason = on, reason
         Entity.objects.filter(pk__in=[row.pk for row in rows]).update(enabled=on, disabled_reason=reason)

@@ -137,8 +137,9 @@ Q_CLUSTER = {
     "cache": "machine",
     "workers": WORKERS,
     "recycle": 1,
-    "timeout": SHIFT_SECONDS + 120,
-    "retry": SHIFT_SECONDS + 180,
+    # A shift that is over still finishes the answers it has in flight, beside its successor.
+    "timeout": SHIFT_SECONDS + 720,
+    "retry": SHIFT_SECONDS + 780,
     "ack_failures": True,
     "max_attempts": 1,
     "save_limit": 100,

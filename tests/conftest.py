@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -15,6 +16,7 @@ from cluster.lmstudio.emulator import Emulator as Studio
 from conversations.feed.emulator import Emulator as Chat
 from conversations.feed.values import Generation
 from swwbot_site import postgres, processes
+from swwbot_site.lib import leases
 from tests import build
 from tests.harness import Background
 
@@ -55,6 +57,9 @@ def database_server(run_folder: Path) -> Iterator[None]:
         return
     server = postgres.Server(var=run_folder, durable=False)
     server.start()
+    with psycopg.connect(host=str(server.host), user="postgres", dbname="postgres") as connected:
+        # A database that has just started is not believed about who is gone: tests of that need an older one.
+        connected.execute("SELECT pg_sleep_until(pg_postmaster_start_time() + make_interval(secs => %s))", [leases.WAKING.total_seconds()])
     yield
     server.stop()
 

@@ -1,7 +1,6 @@
 """The planner's working copy of the cluster: the state, with what the plan has already decided marked on it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cluster.logic.lifecycle import HELD, PlacementState
@@ -17,7 +16,8 @@ class Board:
     offers: dict[int, list[OfferView]]
     by_server: dict[int, list[PlacementView]]
     by_model: dict[int, list[PlacementView]]
-    demand: Sequence[Demand] = ()
+    before: list[Demand] = field(default_factory=list)
+    """The demands that were decided already: the more urgent ones."""
     coming: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     """The servers that this plan has load a model."""
     taken: dict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -36,11 +36,11 @@ class Board:
         return sum(p.in_flight + self.taken[p.id] for p in self.by_server[server_id])
 
     def wanted(self, server_id: int) -> frozenset[int]:
-        """The models that somebody waits for who may be served by this server."""
-        return frozenset(d.model_id for d in self.demand if d.pin_id in (None, server_id))
+        """The models that somebody more urgent waits for, who may be served by this server."""
+        return frozenset(d.model_id for d in self.before if d.pin_id in (None, server_id))
 
 
-def board(state: ClusterState, demand: Sequence[Demand]) -> Board:
+def board(state: ClusterState) -> Board:
     """A fresh board, in one order whatever order the rows came in."""
     by_server: dict[int, list[PlacementView]] = defaultdict(list)
     by_model: dict[int, list[PlacementView]] = defaultdict(list)
@@ -57,7 +57,6 @@ def board(state: ClusterState, demand: Sequence[Demand]) -> Board:
         offers=offers,
         by_server=by_server,
         by_model=by_model,
-        demand=demand,
         loading={p.server_id for p in state.placements if p.state is PlacementState.LOADING},
     )
 

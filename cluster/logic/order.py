@@ -21,6 +21,7 @@ class Ticket:
     instance_id: str
     names: tuple[str, ...]
     request: dict[str, object]
+    attempt: int = 1
     timeouts: Timeouts
 
 

@@ -28,7 +28,7 @@ from cluster.logic.state import ClusterState, Demand, OfferView, PlacementView, 
 
 def plan(state: ClusterState, demand: Sequence[Demand], policy: PlanPolicy, now: datetime) -> Plan:
     """Decide for all of `demand` at once. Raises KeyError if the policy's strategy is not registered."""
-    board = start(state, demand)
+    board = start(state)
     urgent = sorted(demand, key=lambda d: (d.priority, d.oldest, d.model_id, d.pin_id or 0, d.avoid_id or 0))
     seats: list[Seat] = []
     loads: list[Load] = []
@@ -41,39 +41,36 @@ def plan(state: ClusterState, demand: Sequence[Demand], policy: PlanPolicy, now:
             continue
         given = _seats(board, need, policy)
         seats.extend(given)
-        if sum(seat.n for seat in given) >= need.waiting:
-            continue
-        step = room(board, need, policy, now, warm=bool(given))
-        if isinstance(step, Load):
-            loads.append(step)
-        else:
-            waits.append(step)
+        if sum(seat.n for seat in given) < need.waiting:
+            step = room(board, need, policy, now, warm=bool(given))
+            if isinstance(step, Load):
+                loads.append(step)
+            else:
+                waits.append(step)
+        board.before.append(need)
     unloads = () if policy.keep_models_loaded else tuple(_stale(board, policy, now))
     return Plan(seats=tuple(seats), loads=tuple(loads), unloads=unloads, waits=tuple(waits), impossible=tuple(impossible))
 
 
 def _hopeless(board: Board, need: Demand) -> str:
-    """Step 1: why no server could ever serve this demand; empty if one could."""
+    """Step 1: why no server could ever serve this demand; empty if one could. A server that drains will be back."""
     model = board.state.models[need.model_id]
-    if any(
-        board.servers[p.server_id].usable and (need.pin_id in (None, p.server_id))
-        for p in board.by_model[need.model_id]
-        if p.server_id in board.servers
-    ):
+    enabled = [s for s in board.servers.values() if s.usable or s.draining]
+    here = {s.id for s in enabled if need.pin_id in (None, s.id)}
+    if any(p.server_id in here for p in board.by_model[need.model_id]):
         return ""
-    usable = [s for s in board.servers.values() if s.usable]
-    if not usable:
+    if not enabled:
         return "No server is enabled. Add one, or enable one, in the admin."
-    if need.pin_id is not None and not any(s.id == need.pin_id for s in usable):
+    if not here:
         name = board.servers[need.pin_id].name if need.pin_id in board.servers else "a server that is gone"
-        return f"It may only run on {name}, which is disabled or draining. Enable it, or take away the pin."
+        return f"It may only run on {name}, which is disabled. Enable it, or take away the pin."
     offers = board.offers[need.model_id]
     offering = {o.server_id for o in offers}
-    if any(not s.well and s.id not in offering and need.pin_id in (None, s.id) for s in usable):
+    if any(not s.well and s.id in here and (s.draining or s.id not in offering) for s in enabled):
         return ""  # a server that was not seen yet, or is away, may have it
     if not offers:
         return (
-            f"No server has the model {model.key}. Download it on one of {', '.join(sorted(s.name for s in usable))}, or correct the name."
+            f"No server has the model {model.key}. Download it on one of {', '.join(sorted(s.name for s in enabled))}, or correct the name."
         )
     allowed = [server for offer in offers if (server := may(board, need, offer))]
     if not allowed:

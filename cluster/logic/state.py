@@ -20,6 +20,8 @@ class ServerView:
     well: bool
     usable: bool
     """Enabled and not draining: it may get work once it is well."""
+    draining: bool = False
+    """Enabled, and gets nothing new for a while."""
     why_not: str = ""
     max_models: int | None = None
     formats: tuple[str, ...] = ()

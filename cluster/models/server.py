@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from cluster.logic.lifecycle import SERVER, ServerState
+from swwbot_site.lib.addresses import tidy
 
 REACHED: Final = frozenset({"url", "token", "dialect"})
 """What decides whether a server can be spoken to."""
@@ -80,8 +81,12 @@ class Server(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        self.url = tidy(self.url, "/v1")
+
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         """Save; who corrects how a server is reached has it looked at now, not when its pause ends."""
+        self.clean()
         if self.pk and (update_fields is None or REACHED & set(update_fields)):
             self.retry_at = self.listed_at = None
             update_fields = update_fields and {*update_fields, "retry_at", "listed_at"}

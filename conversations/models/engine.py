@@ -16,6 +16,7 @@ class Engine(models.Model):
     version = models.CharField(max_length=50)
     started_at = models.DateTimeField()
     beat_at = models.DateTimeField()
+    leaving = models.BooleanField(default=False, help_text="Its shift is over: it finishes what it has, beside the next engine.")
     ended_at = models.DateTimeField(null=True, blank=True)
     end_reason = models.CharField(max_length=200, blank=True)
 

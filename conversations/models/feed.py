@@ -1,11 +1,13 @@
 """A message backend: where the chat is read and answers are posted."""
 
 import secrets
+from typing import Any
 
 from django.core.validators import MinValueValidator, URLValidator
 from django.db import models
 from django.db.models import Q
 
+from swwbot_site.lib.addresses import tidy
 from swwbot_site.lib.leases import Leased
 
 
@@ -86,6 +88,14 @@ class Feed(Leased):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        self.url = tidy(self.url, "/comments")
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, the address in its one spelling."""
+        self.clean()
+        super().save(*args, **kwargs)
 
     @property
     def spoken(self) -> str:

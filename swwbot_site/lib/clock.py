@@ -1,11 +1,23 @@
-"""The one place that asks what time it is; everything pure gets `now` as an argument."""
+"""The one place that asks what time it is; everything pure gets `now` as an argument.
 
-from datetime import UTC, datetime
+Machines' clocks differ, and leases are moments that machines compare. So an engine goes by the database's clock, which all share.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+_offset = timedelta()
 
 
 def now() -> datetime:
-    """The present moment, aware, UTC."""
-    return datetime.now(UTC)
+    """The present moment, aware, UTC; by the clock that `follow` was last given."""
+    return datetime.now(UTC) + _offset
+
+
+def follow(theirs: datetime) -> timedelta:
+    """From now on go by a clock that shows `theirs` at this moment. Returns how far it is ahead of this machine's."""
+    global _offset  # noqa: PLW0603 - a process has one clock
+    _offset = theirs - datetime.now(UTC)
+    return _offset
 
 
 def millis(moment: datetime) -> int:

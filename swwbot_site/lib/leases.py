@@ -6,7 +6,6 @@ out, or when its owner is gone and did not renew it within `GRACE`.
 """
 
 import secrets
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -21,6 +20,9 @@ BEAT: Final = timedelta(seconds=2)
 
 GRACE: Final = timedelta(seconds=4)
 """How long an owner whose lock is gone may still come back (a restart of the database drops every lock)."""
+
+WAKING: Final = timedelta(seconds=5)
+"""How long after its own start the database is not believed about who is gone."""
 
 SPACE: Final = 0x5357
 """The advisory locks of this project; the second number of each is the owner."""
@@ -51,21 +53,32 @@ def draw() -> int:
     return secrets.randbelow(2**31 - 2) + 1
 
 
-def living() -> set[int]:
-    """The owners whose processes hold their lock at this moment."""
+EVERYBODY: Final = frozenset({-1})
+"""Who lives just after the database has started: it has forgotten every lock, and the owners are on their way back."""
+
+
+def living() -> frozenset[int]:
+    """The owners whose processes hold their lock at this moment; EVERYBODY while the database does not know yet."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objsubid = 2 AND granted"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-            [SPACE],
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " UNION ALL SELECT -1 WHERE pg_postmaster_start_time() > clock_timestamp() - make_interval(secs => %s)",
+            [SPACE, WAKING.total_seconds()],
         )
-        return {int(row[0]) for row in cursor.fetchall()}
+        owners = frozenset(int(row[0]) for row in cursor.fetchall())
+        return EVERYBODY if -1 in owners else owners
 
 
-def abandoned(now: datetime, alive: Iterable[int]) -> Q:
+def gone(owner: str, alive: frozenset[int]) -> Q:
+    """The filter of rows whose column `owner` names somebody who is not there any more."""
+    return Q(pk__in=[]) if alive == EVERYBODY else ~Q(**{f"{owner}__in": list(alive)})
+
+
+def abandoned(now: datetime, alive: frozenset[int]) -> Q:
     """The filter of leased rows that may be taken over: run out, or the owner gone for longer than GRACE."""
-    gone = ~Q(lease_owner__in=list(alive)) & Q(lease_until__lt=now + LEASE - GRACE)
-    return Q(lease_owner__isnull=False) & (Q(lease_until__lt=now) | gone)
+    late = gone("lease_owner", alive) & Q(lease_until__lt=now + LEASE - GRACE)
+    return Q(lease_owner__isnull=False) & (Q(lease_until__lt=now) | late)
 
 
 def taken(owner: int, now: datetime) -> dict[str, object]:

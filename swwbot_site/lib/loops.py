@@ -32,6 +32,9 @@ class Context:
     rows: Rows
     http: HttpClient
     stopping: asyncio.Event
+    """Begin nothing new."""
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    """End within seconds; until then, what runs may finish."""
     spawn: Spawn
     """Run work beside the loops; what it raises is logged, and the engine waits for it before it ends."""
     bells: dict[Channel, asyncio.Event] = field(default_factory=lambda: {channel: asyncio.Event() for channel in Channel})
@@ -55,8 +58,8 @@ class Loop:
     channel: Channel
     turn: Turn
     finish: Callable[[Context], Awaitable[None]] | None = None
-    """Called once at the end, after the last turn: finish or give back what is held. It has about 7 s."""
+    """Called once at the end, after the last turn: finish or give back what is held, within about 7 s once `hurry` is set."""
     renew: Callable[[int, datetime], None] | None = None
     """Rows: renew every lease of an owner."""
-    reap: Callable[[datetime, set[int]], int] | None = None
+    reap: Callable[[datetime, frozenset[int]], int] | None = None
     """Rows: take back what dead owners held, given the living ones; returns how much."""

@@ -61,7 +61,7 @@ class Guard:
 def ensure(function: str, running: int, wanted: int = 1) -> int:
     """Queue as many runs of `function` on this machine's queue as are missing. Returns how many were queued."""
     with transaction.atomic():
-        list(Schedule.objects.select_for_update().filter(name=_watchdog_name()))
+        list(Schedule.objects.select_for_update(no_key=True).filter(name=_watchdog_name()))
         queued = sum(1 for row in OrmQ.objects.filter(key=queue_name(), lock__lte=timezone.now()) if row.func == function)
         missing = max(0, wanted - running - queued)
         for _ in range(missing):

@@ -38,6 +38,23 @@ def test_a_message_that_eight_workers_decide_gets_one_reply_per_entity() -> None
     assert Generation.objects.values("model").distinct().count() == 1
 
 
+def test_deciding_for_several_entities_at_once_never_waits_in_a_circle() -> None:
+    names = [f"Name{n}" for n in range(4)]
+    for name in names:
+        build.entity(slug=name.lower(), username=name, model="maker/small", response_chance=1.0)
+    build.limit(entity=None, kind="day", amount=1000)
+    feed = build.feed(max_repliers=4)
+    for n in range(24):
+        build.message(feed=feed, text=names[n % 4] if n % 2 else f"number {n}")
+
+    def judge(worker: int) -> None:
+        cycle.judge(clock.now())
+
+    at_once(WORKERS, judge)
+    assert Message.objects.filter(decided_at__isnull=False).count() == 24
+    assert Reply.objects.count() == Permit.objects.count() == 12 * 4 + 12
+
+
 @pytest.mark.parametrize("generation", ["kv", "do"])
 def test_a_reply_that_eight_engines_post_is_posted_once(generation: str, chat: Callable[..., Chat], background: Background) -> None:
     feed = chat(generation, quirks=Quirks(race_ms=0.0, rate_limit=False), row={"detected": generation, "post_interval_s": 0.0})

@@ -16,6 +16,7 @@ from cluster.models import Generation, Seat, Server
 from conversations.feed.emulator import Emulator as Chat
 from conversations.feed.emulator.quirks import Quirks
 from conversations.models import Engine, Message, Reply
+from swwbot_site.lib import leases
 from tests import build
 from tests.harness import until
 from tests.workers import Workers, engines_alive
@@ -75,6 +76,7 @@ def scene(studio: Callable[..., Studio], chat: Callable[..., Chat]) -> Callable[
     """A server, two personas, and a feed; keywords are the server's habits."""
 
     def begin(generation: str = "kv-queue", **habits: Any) -> Chat:
+        until(lambda: leases.living() != leases.EVERYBODY, 20, "a database that knows who lives")
         studio(models=("maker/small:4", "maker/medium:8"), **habits)
         feed = chat(generation, quirks=Quirks(race_ms=0.0), row={"lost_after_s": 2.0})
         build.entity(slug="one", username="One", model="maker/small", response_chance=0.0)

@@ -306,11 +306,17 @@ def test_the_end_of_the_residency_is_waited_for() -> None:
     assert decision.waits[0].until == NOW + timedelta(seconds=15)
 
 
-def test_a_model_that_somebody_waits_for_is_not_evicted_for_another() -> None:
+def test_a_model_that_somebody_more_urgent_waits_for_is_not_evicted_for_another() -> None:
     cluster = state([server(1, budget_gb=30)], [model(1), model(2)], [placed(1, 1, 2, slots=1)])
-    decision = decided(cluster, wants(1, priority=1), wants(2, waiting=3, priority=2))
+    decision = decided(cluster, wants(1, priority=2), wants(2, waiting=3, priority=1))
     assert not decision.loads
     assert seats(decision) == {1: 1}
+
+
+def test_an_idle_model_goes_for_a_more_urgent_one_even_if_somebody_comes_for_it_later() -> None:
+    cluster = state([server(1, budget_gb=30)], [model(1), model(2)], [placed(1, 1, 2, slots=1)])
+    decision = decided(cluster, wants(1, priority=1), wants(2, waiting=3, priority=2))
+    assert [load.evict for load in decision.loads] == [(1,)]
 
 
 def test_a_model_that_is_wanted_on_another_server_only_may_go() -> None:

@@ -97,6 +97,15 @@ POLICIES = st.builds(
 )
 
 
+def urgency(need: Demand) -> tuple[object, ...]:
+    return (need.priority, need.oldest, need.model_id, need.pin_id or 0, need.avoid_id or 0)
+
+
+def wanted(place: PlacementView, demand: list[Demand]) -> bool:
+    """Whether somebody of `demand` may be served by this placement."""
+    return any(d.model_id == place.model_id and d.pin_id in (None, place.server_id) for d in demand)
+
+
 def kept(cluster: ClusterState, demand: list[Demand], policy: PlanPolicy, decision: Plan) -> None:
     """Everything that a plan may not break."""
     servers = {s.id: s for s in cluster.servers}
@@ -123,7 +132,11 @@ def kept(cluster: ClusterState, demand: list[Demand], policy: PlanPolicy, decisi
         assert given[pid] == 0
         assert not place.pinned
         assert servers[place.server_id].well
-        assert not any(d.model_id == place.model_id and d.pin_id in (None, place.server_id) for d in demand)
+    for unload in decision.unloads:
+        assert not wanted(places[unload.placement_id], demand)
+    for load in decision.loads:
+        first = min(urgency(d) for d in demand if d.model_id == load.model_id)
+        assert not any(wanted(places[pid], [d for d in demand if urgency(d) < first]) for pid in load.evict)
     assert all(places[pid].since + timedelta(seconds=policy.min_residency_s) <= NOW for load in decision.loads for pid in load.evict)
 
     assert len({load.server_id for load in decision.loads}) == len(decision.loads)
@@ -140,7 +153,7 @@ def kept(cluster: ClusterState, demand: list[Demand], policy: PlanPolicy, decisi
         counted = leaving if load.evict else []  # a load with victims is sent only after they, and those before them, are gone
         assert sum(p.gb for p in left) - sum(p.gb for p in counted) + load.gb <= server.budget_gb + 1e-9
         assert server.max_models is None or len(left) - len(counted) + 1 <= server.max_models
-        warm = [p for p in held.values() if p.model_id == load.model_id and servers[p.server_id].well]
+        warm = [p for p in held.values() if p.model_id == load.model_id and servers[p.server_id].well and p.id not in victims]
         asked = [d for d in demand if d.model_id == load.model_id and d.pin_id in (None, load.server_id)]
         assert any(not any(p.state is not PlacementState.UNLOADING and d.pin_id in (None, p.server_id) for p in warm) for d in asked)
     for one in decision.loads:  # a second copy is loaded only for somebody who may not use the first

@@ -101,7 +101,25 @@ def test_a_shortened_text_never_exceeds_the_limit(text: str, limit: int) -> None
 
 WILD = st.lists(
     st.sampled_from(
-        ["<think>", "</think>", "Ping:", "Ann:", "\n", "[SKIP]", "word ", "😀", "\ud83d", "\x00", ".", "  ", "END", "**", "(", "\\", "名前："]
+        [
+            "<think>",
+            "</think>",
+            "Ping:",
+            "Ann:",
+            "\n",
+            "[SKIP]",
+            "word ",
+            "😀",
+            "\ud83d",
+            "\x00",
+            ".",
+            "  ",
+            "END",
+            "**",
+            "(",
+            "\\",
+            "名前：",
+        ]
     )
     | st.text(max_size=6),
     max_size=40,

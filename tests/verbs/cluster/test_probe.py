@@ -108,14 +108,20 @@ UNSEEN: dict[str, tuple[str, Any, str]] = {
     "online and slow once": ("online", errors.ProbeTimeout("slow"), "online"),
     "offline and still refused": ("offline", errors.Unreachable("refused"), "offline"),
     "not let in": ("online", errors.Misconfigured("wants a token"), "misconfigured"),
-    "never seen, and no model server": ("unknown", errors.CapabilityMissing("Not Found"), "unknown"),
-    "out, and now something else": ("offline", errors.CapabilityMissing("Not Found"), "offline"),
+    "never seen, and no model server": ("unknown", errors.CapabilityMissing("Not Found"), "misconfigured"),
+    "out, and perhaps something else now": ("offline", errors.CapabilityMissing("Not Found"), "offline"),
 }
 
 
 @pytest.mark.parametrize(("state", "error", "becomes"), UNSEEN.values(), ids=UNSEEN.keys())
 def test_a_look_that_failed_leaves_a_server(state: str, error: errors.PeerError, becomes: str) -> None:
-    server = build.server(state=state, retry_at=None if state == "online" else LATELY, probe_lease_until=SOON, probe_lease_owner=1)
+    server = build.server(
+        state=state,
+        detected="" if state == "unknown" else "lmstudio-v1",
+        retry_at=None if state == "online" else LATELY,
+        probe_lease_until=SOON,
+        probe_lease_owner=1,
+    )
     before = clock.now()
     probe.unseen(server.pk, error)
     server.refresh_from_db()

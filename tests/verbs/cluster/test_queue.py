@@ -47,7 +47,22 @@ def test_a_model_is_found_by_its_key_its_aliases_and_in_any_case(name: str) -> N
 
 def test_a_name_without_a_variant_finds_the_model_that_has_one() -> None:
     model = build.model(key="maker/model@q8_0")
+    build.offer(model=model)
     assert queue.resolve("maker/model") == model
+    assert queue.resolve("model") == model
+
+
+def test_a_name_with_a_variant_finds_the_model_whose_variants_are_not_told_apart() -> None:
+    model = build.model(key="the-eternal")
+    build.offer(model=model)
+    assert queue.resolve("The-Eternal@f16") == model
+
+
+def test_a_name_that_several_servers_models_answer_to_is_refused_with_their_names() -> None:
+    for key in ("google/gemma-3-27b", "unsloth/gemma-3-27b"):
+        build.offer(model=build.model(key=key))
+    with pytest.raises(queue.AmbiguousModel, match="google/gemma-3-27b, unsloth/gemma-3-27b"):
+        queue.resolve("gemma-3-27b")
 
 
 def test_another_variant_is_another_model() -> None:

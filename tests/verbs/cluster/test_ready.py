@@ -1,5 +1,7 @@
 """What loads and unloads leave in the rows."""
 
+from datetime import timedelta
+
 import pytest
 
 from cluster import ready
@@ -92,9 +94,11 @@ def test_a_failed_load_frees_its_memory_and_the_pair_rests(error: errors.PeerErr
     assert offer.cooldown_reason == str(error)
 
 
-def test_a_model_that_is_not_there_is_no_offer_any_more() -> None:
+def test_a_model_that_is_not_there_is_not_tried_again_for_long_even_if_the_list_goes_on_naming_it() -> None:
     ready.failed(errand(loading()), errors.ModelMissing("not found in downloaded models"))
-    assert not Offer.objects.exists()
+    offer = Offer.objects.get()
+    assert offer.cooldown_until is not None
+    assert offer.cooldown_until > clock.now() + timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(("source", "gb"), [("guess", 30.0), ("listing", 30.0), ("guardrail", 30.0), ("operator", 17.0)])

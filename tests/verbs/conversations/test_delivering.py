@@ -70,7 +70,7 @@ def test_an_answer_is_posted_confirmed_and_its_permit_spent(feed: Chat, desk: De
 
 @copying
 def test_a_lost_write_is_posted_again_with_the_same_id_and_time(feed: Chat, desk: Desk) -> None:
-    (reply,) = ready()
+    ready()
     quirks(feed, lose=1)
     desk.post()
     assert desk.confirm() == 0
@@ -270,7 +270,12 @@ def test_a_look_that_fails_says_nothing_about_the_post(feed: Chat, desk: Desk) -
 def done(text: str, who: Entity, **over: Any) -> Reply:
     """An answer whose generation is done."""
     message = build.message(feed=Feed.objects.get(), decided_at=clock.now())
-    values = {"message": message, "entity": who, "permit": build.permit(entity=who), "generation": build.generation(state="done", text=text)}
+    values = {
+        "message": message,
+        "entity": who,
+        "permit": build.permit(entity=who),
+        "generation": build.generation(state="done", text=text),
+    }
     return build.reply(**values | over)
 
 

@@ -1,0 +1,100 @@
+"""Who works: the rows of engines, from their beginning over every beat of their hearts to their end."""
+
+import os
+import socket
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, QuerySet
+
+from conversations.models import Engine
+from swwbot_site.lib import clock
+from swwbot_site.lib.events import Level, say
+from swwbot_site.lib.leases import EVERYBODY, LEASE, alone, living
+from swwbot_site.lib.loops import Loop
+
+log = structlog.get_logger(__name__)
+
+ENGINES: Final = 2**31 - 1
+"""The advisory lock under which engines begin; `draw` gives no owner this number."""
+
+FAR_OFF: Final = timedelta(seconds=2)
+
+
+def running(queue: str) -> int:
+    """Engines that live on a queue and are not about to leave it."""
+    return _alive().filter(cluster=queue).count()
+
+
+def _alive() -> QuerySet[Engine]:
+    rows = Engine.objects.filter(ended_at__isnull=True, leaving=False)
+    alive = living()
+    return rows.filter(beat_at__gt=clock.now() - LEASE) if alive == EVERYBODY else rows.filter(owner__in=alive)
+
+
+def begin(owner: int, queue: str) -> str:
+    """Write down that this engine runs; returns why it must not. One at a time, so that of two the second sees the first."""
+    _set_clock()
+    now = clock.now()
+    with transaction.atomic():
+        alone(ENGINES)
+        others = _alive().exclude(owner=owner)
+        if other := others.filter(cluster=queue).first():
+            return f"engine {other.owner} works on this queue already"
+        if not settings.ENABLE_MULTI_INSTANCE and (other := others.first()):
+            return f"engine {other.owner} runs on {other.host}, and ENABLE_MULTI_INSTANCE is off"
+        Engine.objects.create(
+            owner=owner, cluster=queue, host=socket.gethostname(), pid=os.getpid(), version=settings.VERSION, started_at=now, beat_at=now
+        )
+        say("engine.started", f"Engine {owner} begins on {socket.gethostname()}", subject=f"engine:{owner}", pid=os.getpid())
+    return ""
+
+
+def _set_clock() -> None:
+    """Go by the database's clock; say so if this machine's is far off."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        off = clock.follow(cursor.fetchone()[0])
+    if abs(off) > FAR_OFF:
+        log.warning("clock.off", seconds=round(off.total_seconds(), 1), advice="set this machine's clock; the database's is used")
+
+
+def leave(owner: int) -> None:
+    """The shift is over: another engine may begin on this queue."""
+    Engine.objects.filter(owner=owner).update(leaving=True)
+
+
+def end(owner: int, why: str) -> None:
+    Engine.objects.filter(owner=owner, ended_at__isnull=True).update(ended_at=clock.now(), end_reason=why)
+    say("engine.ended", f"Engine {owner} ends: {why}", subject=f"engine:{owner}")
+
+
+def complain(loop: str, error: Exception) -> None:
+    say("engine.error", f"The {loop} loop failed and goes on: {type(error).__name__}: {error}", subject=f"loop:{loop}", level=Level.ERROR)
+
+
+def heartbeat(owner: int, loops: Sequence[Loop]) -> None:
+    _set_clock()
+    now = clock.now()
+    Engine.objects.filter(owner=owner).update(beat_at=now)
+    for loop in loops:
+        if loop.renew:
+            loop.renew(owner, now)
+    alive = living()
+    for loop in loops:
+        if loop.reap:
+            loop.reap(now, alive)
+    _bury(now, alive)
+
+
+def _bury(now: datetime, alive: frozenset[int]) -> None:
+    """Note the end of engines that died without a word."""
+    if alive == EVERYBODY:
+        return
+    dead = Engine.objects.filter(ended_at__isnull=True, beat_at__lt=now - LEASE).exclude(owner__in=alive)
+    if dead.update(ended_at=F("beat_at"), end_reason="it died"):
+        say("engine.died", "An engine died without a word; what it held is taken back", level=Level.WARNING)
