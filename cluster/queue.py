@@ -8,10 +8,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Min, Q
 
-from cluster.logic.lifecycle import GenerationState
-from cluster.logic.memory import guess_gb
+from cluster.logic.lifecycle import GenerationState, PlacementState
+from cluster.logic.memory import DEFAULT_CONTEXT, guess_gb
 from cluster.logic.naming import meant
 from cluster.logic.request import Request, fingerprint
 from cluster.models import ClusterPolicy, Generation, LanguageModel, Seat, Server
@@ -61,6 +61,17 @@ def resolve(name: str) -> LanguageModel:
     if loose:
         return loose[0]
     return exact or LanguageModel.objects.get_or_create(key=wanted, defaults={"size_gb": guess_gb(wanted)})[0]
+
+
+def context_length(name: str) -> int:
+    """Tokens that a request to a model may have in all: the least of what is loaded, otherwise what it would be loaded with."""
+    wanted = (name.strip() or ClusterPolicy.current().default_model.strip()).lower()
+    model = LanguageModel.objects.filter(Q(key=wanted) | Q(aliases__contains=[wanted])).order_by("id").first()
+    if model is None:
+        return DEFAULT_CONTEXT
+    loaded = model.placements.filter(state=PlacementState.LOADED, context_length__isnull=False)
+    least = loaded.aggregate(least=Min("context_length"))["least"]
+    return int(least or model.context_length or min(DEFAULT_CONTEXT, model.max_context_length or DEFAULT_CONTEXT))
 
 
 def pinned(name: str) -> Server | None:

@@ -6,10 +6,10 @@ from itertools import chain
 
 from django.db import transaction
 
-from cluster.logic.naming import meant
 from cluster.lmstudio.values import Dialect, Instance, ListedModel, Listing, State
 from cluster.logic.lifecycle import HELD, PlacementState
 from cluster.logic.memory import guess_gb, need_gb
+from cluster.logic.naming import meant
 from cluster.models import LanguageModel, Offer, Placement, Server
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.leases import CATALOGUE, FREE, alone, living

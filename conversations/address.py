@@ -29,6 +29,7 @@ def line(row: Message) -> Line:
         color=row.color,
         kind=row.kind,
         timestamp=row.timestamp,
+        born=row.born_at,
         own=row.own,
         context=None if row.context is None else tuple(str(c) for c in row.context),
         params=row.bot_params,
@@ -38,3 +39,8 @@ def line(row: Message) -> Line:
 def interval(feed: Feed) -> float:
     """Seconds between polls: POLLING_INTERVAL, if it is set, otherwise the feed's own."""
     return settings.POLLING_INTERVAL / 1000 if settings.POLLING_INTERVAL else feed.poll_interval_s
+
+
+def dry(feed: Feed) -> bool:
+    """Whether we only look on: nothing is posted there, and nothing is taken from its queue."""
+    return bool(settings.DRY_RUN) or feed.dry_run

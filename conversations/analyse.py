@@ -3,7 +3,7 @@
 from datetime import datetime
 from itertools import takewhile
 
-from conversations.address import line
+from conversations.address import dry, line
 from conversations.feed.values import Generation
 from conversations.logic.lifecycle import Debt
 from conversations.logic.message import Line
@@ -31,7 +31,7 @@ def opened(message: Message, feed: Feed) -> tuple[bool, str]:
     params = message.bot_params or {}
     traits = Generation(feed.spoken).traits
     if traits.queue:
-        if message.state == Debt.OWED:
+        if message.state == Debt.OWED or (dry(feed) and params.get("status") == "pending"):
             return True, ""
         return False, f"claimed by {params['claimed_by']}" if params.get(
             "claimed_by"

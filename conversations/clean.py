@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import transaction
 
 from cluster.logic.lifecycle import ENDED, GenerationState
+from conversations.feed.values import TEXT_MAXIMUM
 from conversations.logic.lifecycle import Mode, ReplyState
 from conversations.logic.reply import Cleaned
 from conversations.logic.reply import clean as tidy
@@ -79,7 +80,9 @@ def _text(reply: Reply, persona: Persona, raw: str) -> Cleaned:
     if reply.mode == Mode.AMBIENT:  # who was asked answers, even with the same words
         own = Reply.objects.filter(entity_id=reply.entity_id, state=ReplyState.POSTED).order_by("-id")
         recent = list(own.values_list("text", flat=True)[:RECENT])
-    return tidy(raw, persona, username=reply.username, others=sorted(others), limit=reply.message.feed.max_text, recent=recent)
+    return tidy(
+        raw, persona, username=reply.username, others=sorted(others), limit=min(TEXT_MAXIMUM, reply.message.feed.max_text), recent=recent
+    )
 
 
 def _end(reply: Reply, state: ReplyState, why: str, persona: Persona, now: datetime) -> None:

@@ -15,22 +15,23 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
 
 from conversations import analyse, clean, confirm, decide, ingest, poll, post, settle
+from conversations.address import line
 from conversations.feed.client import Client
 from conversations.feed.errors import FeedError
+from conversations.logic.context import size
 from conversations.logic.haul import Target
 from conversations.logic.lifecycle import ReplyState
 from conversations.models import Feed, Message, Reply
 from entities import read
 from entities.logic.persona import Persona
 from swwbot_site.lib import clock
-from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.hooks import step
 from swwbot_site.lib.leases import FREE, taken
 from swwbot_site.lib.loops import Context, Loop
@@ -43,60 +44,37 @@ IDLE_S = 1.0
 
 BATCH = 200
 
-PATIENCE = timedelta(minutes=1)
-"""A message whose decision fails is tried again for so long."""
-
-UNCLAIMED = timedelta(hours=1)
-"""A message that nobody let us claim for so long is given up."""
-
 
 def judge(now: datetime) -> int:
     """Steps 3 and 4 for every new message that is ready to be decided, each in its own transaction. Returns how many."""
-    ids = _undecided()
+    ids = decide.undecided()
     if not ids:
         return 0
     personas = read.personas()
-    lines = max((p.messages_to_read for p in personas), default=1)
     for message_id in ids:
         try:
-            _judge(message_id, personas, lines, now)
+            _judge(message_id, personas, now)
         except (OperationalError, InterfaceError):
             raise
         except Exception as error:  # one message that cannot be decided must not keep the others waiting
             log.exception("message.undecidable", message=message_id)
-            _shelve(message_id, error, now)
+            decide.shelve(message_id, error, now)
     return len(ids)
 
 
-def _judge(message_id: int, personas: Sequence[Persona], lines: int, now: datetime) -> None:
+def _judge(message_id: int, personas: Sequence[Persona], now: datetime) -> None:
     with transaction.atomic():
         rows = Message.objects.select_for_update(no_key=True, of=("self",), skip_locked=True).select_related("feed")
         message = rows.filter(pk=message_id, decided_at__isnull=True).first()
         if message is None:
             return
         step("analyse.before")
+        lines = max((size(persona, line(message)) for persona in personas), default=1)
         scene = analyse.analyse(message, message.feed, lines, now)
         step("decide.before")
         decide.decide(message, scene, personas, now)
         wake(Channel.DELIVER)
     step("decide.after")
-
-
-def _shelve(message_id: int, error: Exception, now: datetime) -> None:
-    """Give up a message whose decision fails for a minute."""
-    with transaction.atomic():
-        rows = Message.objects.filter(pk=message_id, decided_at__isnull=True, received_at__lt=now - PATIENCE)
-        if rows.update(decided_at=now, verdict={"why": f"it could not be decided: {type(error).__name__}: {error}"}):
-            text = f"Message {message_id} could not be decided: {type(error).__name__}: {error}"
-            say("message.undecidable", text, subject=f"message:{message_id}", level=Level.ERROR)
-
-
-def _undecided() -> list[int]:
-    """New messages, oldest first, without those that wait in the feed's queue until we have claimed them (for an hour at most)."""
-    rows = Message.objects.filter(decided_at__isnull=True, feed__enabled=True).exclude(
-        kind="human", bot_params__status="pending", bot_params__entity__gt="", state="none", received_at__gt=clock.now() - UNCLAIMED
-    )
-    return list(rows.order_by("timestamp", "id").values_list("pk", flat=True)[:BATCH])
 
 
 def admit(now: datetime) -> int:
@@ -114,6 +92,10 @@ def admit(now: datetime) -> int:
     return admitted
 
 
+def _forget(running: dict[int, asyncio.Task[None]], key: int, _: asyncio.Task[None]) -> None:
+    running.pop(key, None)
+
+
 class Listen:
     """Steps 1 to 4 of one engine."""
 
@@ -127,14 +109,11 @@ class Listen:
             if target.feed_id not in self._polls:
                 task = context.spawn(self._poll(context, target), f"poll {target.name}")
                 self._polls[target.feed_id] = task
-                task.add_done_callback(partial(self._polled, target.feed_id))
+                task.add_done_callback(partial(_forget, self._polls, target.feed_id))
         await context.rows(judge, clock.now())
         await context.rows(admit, clock.now())
         soonest = await context.rows(self._next)
         return min(IDLE_S, max(0.02, (soonest - clock.now()).total_seconds())) if soonest else IDLE_S
-
-    def _polled(self, feed_id: int, _: asyncio.Task[None]) -> None:
-        self._polls.pop(feed_id, None)
 
     async def _poll(self, context: Context, target: Target) -> None:
         step("poll.before")
@@ -145,13 +124,19 @@ class Listen:
             await context.rows(poll.failed, target, error)
             return
         step("poll.after")
-        if await context.rows(ingest.ingest, haul, clock.now()):
+        try:
+            fresh = await context.rows(ingest.ingest, haul, clock.now())
+        except Exception as error:  # what cannot be stored must not be asked for again and again without a pause
+            log.exception("feed.unstorable", feed=target.name)
+            await context.rows(poll.failed, target, error)
+            return
+        if fresh or haul.more:
             step("ingest.after")
             context.ring(Channel.LISTEN)
 
     @staticmethod
     def _next() -> datetime | None:
-        moments = Feed.objects.filter(enabled=True, poll_at__isnull=False).order_by("poll_at").values_list("poll_at", flat=True)
+        moments = Feed.objects.filter(enabled=True, poll_at__gt=clock.now()).order_by("poll_at").values_list("poll_at", flat=True)
         return moments.first()
 
     def renew(self, owner: int, now: datetime) -> None:
@@ -180,7 +165,8 @@ class Deliver:
         client = Client(context.http)
         cleaned = await context.rows(clean.clean, now)
         for letter in await context.rows(post.claim, context.owner, clock.now()):
-            self._posts[letter.reply_id] = context.spawn(self._post(context, client, letter), f"post {letter.reply_id}")
+            task = self._posts[letter.reply_id] = context.spawn(self._post(context, client, letter), f"post {letter.reply_id}")
+            task.add_done_callback(partial(_forget, self._posts, letter.reply_id))
         for look in await context.rows(confirm.due, context.owner, clock.now()):
             self._beside(context.spawn(self._confirm(context, client, look), f"confirm {look.feed}"))
         for debt in await context.rows(settle.due, clock.now()):
@@ -191,14 +177,11 @@ class Deliver:
         return min(IDLE_S, max(0.02, (soonest - clock.now()).total_seconds())) if soonest else IDLE_S
 
     async def _post(self, context: Context, client: Client, letter: post.Letter) -> None:
-        try:
-            error = await post.post(client, letter)
-            if error is None:
-                await context.rows(post.accepted, letter, context.owner)
-            else:
-                await context.rows(post.refused, letter, error, context.owner)
-        finally:
-            self._posts.pop(letter.reply_id, None)
+        error = await post.post(client, letter)
+        if error is None:
+            await context.rows(post.accepted, letter, context.owner)
+        else:
+            await context.rows(post.refused, letter, error, context.owner)
         context.ring(Channel.DELIVER)
 
     async def _confirm(self, context: Context, client: Client, look: confirm.Look) -> None:
@@ -215,7 +198,7 @@ class Deliver:
     @staticmethod
     def _next() -> datetime | None:
         """When the next post or look is due."""
-        posting = Reply.objects.filter(state__in=[ReplyState.POSTING, ReplyState.READY], attempt_at__gt=clock.now() - timedelta(seconds=1))
+        posting = Reply.objects.filter(state__in=[ReplyState.POSTING, ReplyState.READY], attempt_at__gt=clock.now())
         turns = (
             Feed.objects.filter(post_at__gt=clock.now()) if Reply.objects.filter(state=ReplyState.READY).exists() else Feed.objects.none()
         )

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from cluster import queue
 from cluster.logic.request import Request
 from conversations.feed.identity import ais, color, drawn, name
 from conversations.logic import context, prompt
+from conversations.logic.context import Slugs
 from conversations.logic.dice import throw
 from conversations.logic.lifecycle import Mode, ReplyState
 from conversations.logic.message import Line
@@ -19,10 +21,21 @@ from conversations.models import Message, Reply
 from entities import spend
 from entities.logic.persona import Persona
 from entities.logic.quota import Quota
+from swwbot_site.lib import clock
 from swwbot_site.lib.errors import BotError
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.transitions import moved
 from swwbot_site.lib.wake import Channel, wake
+
+BATCH = 200
+
+PATIENCE = timedelta(minutes=1)
+"""A message whose decision fails is tried again for so long."""
+
+UNCLAIMED = timedelta(hours=1)
+"""A message that nobody let us claim for so long is given up."""
+
+LONGEST_COLOR = 40
 
 AT_LEAST = timedelta(seconds=60)
 """However old a message is when it is decided, its answer gets so much time."""
@@ -35,16 +48,17 @@ def decide(message: Message, scene: Scene, personas: Sequence[Persona], now: dat
     if verdict.error:
         say("message.misdirected", verdict.error, subject=f"message:{message.pk}", level=Level.ERROR)
     count = 0
+    slugs = context.authors(personas)
     if len(verdict.yes) > 1:
         spend.lock(yes.persona.id for yes in verdict.yes)
     for yes in verdict.yes:
-        count += _reply(message, scene, yes, told, now)
+        count += _reply(message, scene, yes, slugs, told, now)
     if Message.objects.filter(pk=message.pk, decided_at__isnull=True).update(decided_at=now, verdict=told) != 1:
         raise AssertionError("the row is locked and was not decided")
     return count
 
 
-def _reply(message: Message, scene: Scene, yes: Yes, told: dict[str, Any], now: datetime) -> int:
+def _reply(message: Message, scene: Scene, yes: Yes, slugs: Slugs, told: dict[str, Any], now: datetime) -> int:
     persona = yes.persona
     try:
         username, shade, params = _overrides(scene.message, persona)
@@ -58,23 +72,25 @@ def _reply(message: Message, scene: Scene, yes: Yes, told: dict[str, Any], now: 
         told["no"][persona.slug] = reservation.quota.why
         told["yes"].remove(persona.slug)
         return 0
-    shown = context.lines(persona, scene.message, [one for one in scene.window if context.sees(persona, one, {})])
+    seen = [one for one in scene.window if context.sees(persona, one, slugs)]
+    model = params.get("model") or persona.model
+    room = context.room(queue.context_length(model), persona)
+    shown = context.fitting(context.lines(persona, scene.message, seen), room)
     request = Request(
         messages=prompt.build(persona, shown, username), sampling=persona.sampling, max_tokens=persona.max_tokens, stop=persona.stop
     )
-    born = min(now, datetime.fromtimestamp(message.timestamp / 1000, now.tzinfo))
     reply = Reply(
         message=message,
         entity_id=persona.id,
         mode=yes.mode,
         verdict={**yes.document(), "left": limits(reservation.quota), "shown": list(shown)},
         decided_at=now,
-        deadline=max(born + timedelta(seconds=persona.max_age_s), now + AT_LEAST),
+        deadline=max(message.born_at + timedelta(seconds=persona.max_age_s), now + AT_LEAST),
         permit_id=reservation.permit_id,
         permit_at=reservation.quota.free_at,
         username=username,
         color=shade,
-        prepared={"model": params.get("model") or persona.model, "priority": params.get("priority"), "request": request.document()},
+        prepared={"model": model, "priority": params.get("priority"), "request": request.document()},
     )
     reply.save(force_insert=True)
     if reservation.permit_id is None:
@@ -91,6 +107,8 @@ def _overrides(message: Line, persona: Persona) -> tuple[str, str, dict[str, Any
         return persona.username, color(persona.color), params
     identity = ais(str(params["ais"]))
     shade = identity.color or drawn(lambda: throw(message.remote_id, persona.slug, "color"))
+    if len(shade) > LONGEST_COLOR:
+        raise ValueError(f"ais asks for a colour of {len(shade)} characters; no backend knows one of more than {LONGEST_COLOR}")
     return name(identity.username), shade, params
 
 
@@ -148,3 +166,21 @@ def admit(reply: Reply, persona: Persona, now: datetime) -> bool:
     reply.permit_id = reservation.permit_id
     Reply.objects.filter(pk=reply.pk).update(permit_id=reservation.permit_id)
     return queued(reply, persona, now)
+
+
+def shelve(message_id: int, error: Exception, now: datetime) -> None:
+    """Give up a message whose decision fails for a minute."""
+    with transaction.atomic():
+        rows = Message.objects.filter(pk=message_id, decided_at__isnull=True, received_at__lt=now - PATIENCE)
+        if rows.update(decided_at=now, verdict={"why": f"it could not be decided: {type(error).__name__}: {error}"}):
+            text = f"Message {message_id} could not be decided: {type(error).__name__}: {error}"
+            say("message.undecidable", text, subject=f"message:{message_id}", level=Level.ERROR)
+
+
+def undecided() -> list[int]:
+    """New messages, oldest first, without those that wait in the feed's queue until we have claimed them (for an hour at most)."""
+    rows = Message.objects.filter(decided_at__isnull=True, feed__enabled=True)
+    if not settings.DRY_RUN:
+        young = {"received_at__gt": clock.now() - UNCLAIMED, "feed__dry_run": False}
+        rows = rows.exclude(kind="human", bot_params__status="pending", bot_params__entity__gt="", state="none", **young)
+    return list(rows.order_by("timestamp", "id").values_list("pk", flat=True)[:BATCH])

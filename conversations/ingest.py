@@ -7,15 +7,25 @@ from typing import Any
 
 from django.db import transaction
 
-from conversations.address import interval
+from conversations.address import dry, interval
 from conversations.feed.values import BotParams, FeedMessage, Generation
 from conversations.logic.cadence import next_poll
 from conversations.logic.haul import Haul
-from conversations.logic.lifecycle import Debt
+from conversations.logic.lifecycle import Debt, ReplyState
 from conversations.models import Feed, Message, Reply
 from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.hooks import step
+from swwbot_site.lib.transitions import moved
+
+LONGEST_ID = 200
+"""Characters of a feed id that are kept."""
+
+LOOKING = timedelta(minutes=1)
+"""Who polled so recently sees messages as they appear, whatever their authors' clocks say."""
+
+CERTAIN = timedelta(seconds=90)
+"""A post on a KV backend that shows once may still be overwritten; it is looked after for so long."""
 
 CLAIM_EVERY = timedelta(seconds=30)
 """The feed's queue is looked at so often even when the chat shows nothing in it."""
@@ -33,8 +43,10 @@ def ingest(haul: Haul, now: datetime) -> int:
         generation = Generation(haul.generation)
         found = [*(m for m in haul.page.messages if m.id not in claimed), *claimed.values()]
         fresh = _insert(feed, generation, found, set(claimed), now)
+        if not generation.traits.serial and haul.page.complete:
+            _miss(feed, haul)
         for reject in haul.page.rejected:
-            _tell_once(feed, reject.id, reject.reason)
+            _tell_once(feed, reject.id, f"message {reject.id} cannot be read: {reject.reason}")
         if not haul.page.complete:
             say("feed.gap", f"{feed.name}: more came than could be read back; the oldest may be missing", level=Level.WARNING)
         step("ingest.inside")
@@ -42,21 +54,30 @@ def ingest(haul: Haul, now: datetime) -> int:
             say("feed.recovered", f"{feed.name} answers again", subject=f"feed:{feed.name}")
         present = clock.millis(now)
         past = [m.timestamp for m in haul.page.messages if m.timestamp <= present]  # anybody may post a message from the future
-        if past or feed.cursor is None:
-            feed.cursor = max([*past, feed.cursor or 0]) or present
+        if past:
+            feed.cursor = max(*past, feed.cursor or 0) if feed.cursor else max(past)
         feed.detected = haul.generation
         feed.failures, feed.error = 0, ""
         feed.polled_at = now
         feed.poll_at = next_poll(now, interval(feed), 0, random.random)
         if generation.traits.queue:
-            feed.claim_at = now if haul.doubtful else now + CLAIM_EVERY if haul.target.claim else feed.claim_at
+            feed.claim_at = now if haul.more else now + CLAIM_EVERY if haul.target.claim else feed.claim_at
+            if haul.more:
+                feed.poll_at = now
+            if haul.trouble:
+                _tell_once(feed, haul.trouble, f"its queue cannot be used: {haul.trouble}")
         feed.save()
         return fresh
 
 
 def _insert(feed: Feed, generation: Generation, found: Iterable[FeedMessage], claimed: set[str], now: datetime) -> int:
     messages = {m.id: m for m in found}
-    known = {row.remote_id: row for row in Message.objects.filter(feed=feed, remote_id__in=messages)}
+    for ident in [ident for ident in messages if len(ident) > LONGEST_ID]:
+        _tell_once(feed, ident[:60], f"message {ident[:60]}… has an id of more than {LONGEST_ID} characters")
+        del messages[ident]
+    looking = feed.polled_at is not None and now - feed.polled_at < LOOKING + timedelta(seconds=2 * interval(feed))
+    rows_known = Message.objects.filter(feed=feed, remote_id__in=messages)
+    known = {row.remote_id: row for row in rows_known.only("remote_id", "decided_at", "bot_params", "state")}
     own = set(Reply.objects.filter(outgoing_id__in=messages).values_list("outgoing_id", flat=True))
     rows = []
     for message in messages.values():
@@ -81,12 +102,29 @@ def _insert(feed: Feed, generation: Generation, found: Iterable[FeedMessage], cl
                 reply_to=message.reply_to[:200],
                 own=message.id in own,
                 received_at=now,
-                state=_debt(generation, message, ours),
+                born_at=now if looking else clock.moment(max(0, min(message.timestamp, clock.millis(now)))),
+                state=Debt.NONE if dry(feed) else _debt(generation, message, ours),
                 settle_at=now,
             )
         )
     Message.objects.bulk_create(rows)
     return len(rows)
+
+
+def _miss(feed: Feed, haul: Haul) -> None:
+    """Posts of ours that were seen and are not there any more: somebody wrote over them. They are looked for again."""
+    seen = {message.id for message in haul.page.messages}
+    posted = Reply.objects.filter(
+        message__feed=feed, state=ReplyState.POSTED, ended_at__gt=haul.asked_at - CERTAIN, ended_at__lt=haul.asked_at
+    )
+    for reply in posted.filter(outgoing_timestamp__gt=haul.target.after or 0).exclude(outgoing_id__in=seen):
+        if moved(reply, ReplyState.POSTED, ReplyState.POSTING, ended_at=None, attempt_at=haul.asked_at):
+            say(
+                "reply.missed",
+                f"{feed.name} does not show the post of {reply.username} any more",
+                subject=f"reply:{reply.pk}",
+                level=Level.WARNING,
+            )
 
 
 def _claimed_by_us(feed: Feed, message: FeedMessage) -> bool:
@@ -136,4 +174,4 @@ def _tell_once(feed: Feed, ident: str, reason: str) -> None:
         if len(_told) > 10_000:
             _told.clear()
         _told.add(key)
-        say("message.rejected", f"{feed.name}: message {ident} cannot be read: {reason}", subject=f"feed:{feed.name}", level=Level.WARNING)
+        say("message.rejected", f"{feed.name}: {reason}", subject=f"feed:{feed.name}", level=Level.WARNING)

@@ -17,7 +17,7 @@ from django.db.models import F, Q, QuerySet
 
 from conversations.address import endpoint
 from conversations.feed.client import Client
-from conversations.feed.errors import Ambiguous, FeedError, RateLimited, Rejected
+from conversations.feed.errors import Ambiguous, FeedError, RateLimited, Rejected, Unreachable
 from conversations.feed.values import Endpoint, Generation, Outgoing
 from conversations.logic.cadence import FIRST_LOOK, next_attempt
 from conversations.logic.delivery import AT_ONCE, BURST, silent_until
@@ -30,6 +30,12 @@ from swwbot_site.lib.hooks import step
 from swwbot_site.lib.leases import FREE, abandoned, living, taken
 from swwbot_site.lib.transitions import move, moved
 from swwbot_site.lib.wake import Channel, wake
+
+LATE = timedelta(minutes=10)
+"""So long after its deadline a reply that could not be posted is given up."""
+
+AWAY = timedelta(seconds=5)
+"""The pause of a feed that could not be reached for a post."""
 
 _ALPHABET = string.ascii_lowercase + string.digits
 
@@ -83,7 +89,21 @@ def _claim(feed_id: int, owner: int, now: datetime) -> list[Letter]:
     if not serial and not _paced(feed, now):
         return []
     rows = Reply.objects.filter(wanted).select_for_update(no_key=True, of=("self",), skip_locked=True).select_related("message")
-    return [_letter(reply, feed, owner, now) for reply in rows.order_by("id")[:room]]
+    chosen = list(rows.order_by("id")[:room])
+    return [_letter(reply, feed, owner, now) for reply in chosen if not _stale(reply, now)]
+
+
+def _stale(reply: Reply, now: datetime) -> bool:
+    """Whether a reply is so late that nobody would know what it answers; then it ends here."""
+    if reply.deadline + LATE > now:
+        return False
+    end = ReplyState.DROPPED if reply.state == ReplyState.READY else ReplyState.FAILED
+    if moved(reply, reply.state, end, ended_at=now, reason="the feed could not be posted to until it was far too late", **FREE):
+        if reply.permit_id:
+            spend.refund(reply.permit_id, now)
+        say(f"reply.{end.value}", f"{reply.username}: {reply.reason}", subject=f"reply:{reply.pk}", level=Level.WARNING)
+        wake(Channel.DELIVER)
+    return True
 
 
 def _doubt(posts: QuerySet[Reply], now: datetime, why: str) -> None:
@@ -183,6 +203,10 @@ def refused(letter: Letter, error: FeedError, owner: int) -> None:
         if isinstance(error, Ambiguous) and not letter.endpoint.generation.traits.idempotent:
             _doubt(rows.filter(state=ReplyState.POSTING), now, str(error))
             wake(Channel.DELIVER)
+            return
+        if isinstance(error, Unreachable):  # nothing was sent: that is no attempt, and all others would fare the same
+            Feed.objects.filter(pk=letter.feed_id).update(post_at=now + AWAY)
+            rows.filter(state=ReplyState.POSTING).update(attempts=F("attempts") - 1, attempt_at=now + AWAY, reason=str(error), **FREE)
             return
         again = None if isinstance(error, Rejected) else next_attempt(now, letter.attempt, random.random)
         if again:

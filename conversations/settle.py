@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 
-from conversations.address import endpoint
+from conversations.address import dry, endpoint
 from conversations.feed.client import Client
 from conversations.feed.errors import FeedError, NotFound
-from conversations.feed.values import Endpoint
+from conversations.feed.values import Endpoint, Generation
 from conversations.logic.cadence import next_attempt
 from conversations.logic.lifecycle import ENDED, Debt
-from conversations.models import Message, Reply
+from conversations.models import Feed, Message, Reply
 from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.transitions import move
+
+AT_ONCE = 20
 
 HOLD = timedelta(seconds=30)
 """A debt that is being settled is left alone for so long by others."""
@@ -32,13 +35,26 @@ class Due:
 
 
 def due(now: datetime) -> list[Due]:
-    """What should be settled now."""
+    """What should be settled now. A KV backend rewrites its shared list for each: there one at a time, in turn with the posts."""
+    if not Message.objects.filter(state=Debt.OWED).exists():
+        return []
     open_replies = Reply.objects.exclude(state__in=ENDED).values("message_id")
     rows = Message.objects.filter(state=Debt.OWED, decided_at__isnull=False, settle_at__lte=now).exclude(pk__in=open_replies)
     with transaction.atomic():
-        chosen = list(rows.select_for_update(no_key=True, of=("self",), skip_locked=True).select_related("feed").order_by("settle_at")[:20])
+        rows = rows.select_for_update(no_key=True, of=("self",), skip_locked=True).select_related("feed")
+        chosen = [message for message in rows.order_by("settle_at")[:AT_ONCE] if _turn(message.feed, now)]
         Message.objects.filter(pk__in=[m.pk for m in chosen]).update(settle_at=now + HOLD)
     return [Due(message_id=m.pk, raw_id=m.raw_id, endpoint=endpoint(m.feed), attempt=m.settle_attempts + 1) for m in chosen]
+
+
+def _turn(feed: Feed, now: datetime) -> bool:
+    """Whether a feed may be written to now; on a KV backend this takes the turn that a post would take."""
+    if dry(feed) or not feed.spoken:
+        return False
+    if Generation(feed.spoken).traits.serial:
+        return True
+    free = Q(post_at__isnull=True) | Q(post_at__lte=now)
+    return bool(Feed.objects.filter(free, pk=feed.pk).update(post_at=now + timedelta(seconds=feed.post_interval_s)))
 
 
 async def settle(client: Client, debt: Due) -> FeedError | None:

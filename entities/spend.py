@@ -72,5 +72,7 @@ def _ledger(permits: QuerySet[Permit], now: datetime, rules: list[Rule], *, whol
     spans = [rule.span for rule in rules if rule.whole == whole]
     if not spans:
         return Ledger()
+    reserved = permits.filter(state=PermitState.RESERVED).count()
+    # In this order: a permit that is spent between the two reads counts twice, never not at all.
     spent = permits.filter(state=PermitState.SPENT, settled_at__gt=now - max(spans)).values_list("settled_at", flat=True)
-    return Ledger(spent=tuple(t for t in spent if t), reserved=permits.filter(state=PermitState.RESERVED).count())
+    return Ledger(spent=tuple(t for t in spent if t), reserved=reserved)

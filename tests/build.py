@@ -172,6 +172,7 @@ def message(**over: Any) -> Message:
         "domain": "saywhatwant.app",
         "text": "What is the meaning of all this?",
         "received_at": now,
+        "born_at": now,
     } | over
     values = {"raw_id": values["remote_id"]} | values
     if not _given(over, "feed"):

@@ -1,9 +1,43 @@
 """What of the conversation a persona sees when it answers a message."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from conversations.logic.message import Line
 from entities.logic.persona import Persona
+
+Slugs = Mapping[str, frozenset[str]]
+"""Username → the ids of our entities that post under it."""
+
+CHARACTERS_PER_TOKEN = 3
+"""On the safe side: English has about four."""
+
+ANSWER_TOKENS = 500
+"""Kept free for the answer where the persona sets no limit."""
+
+
+def authors(personas: Sequence[Persona]) -> Slugs:
+    """Who posts under which name."""
+    found: dict[str, set[str]] = {}
+    for persona in personas:
+        found.setdefault(persona.username, set()).add(persona.slug)
+    return {name: frozenset(slugs) for name, slugs in found.items()}
+
+
+def room(context_length: int, persona: Persona) -> int:
+    """Characters that the lines of a prompt may have, so that persona, lines and answer fit into `context_length` tokens."""
+    fixed = len(persona.system_prompt) + len(persona.user_prompt) + 100
+    return max(0, (context_length - (persona.max_tokens or ANSWER_TOKENS)) * CHARACTERS_PER_TOKEN - fixed)
+
+
+def fitting(shown: Sequence[str], characters: int) -> tuple[str, ...]:
+    """The newest of the lines that fit; the last one, which is to be answered, always stays."""
+    kept, left = list(shown[-1:]), characters - sum(len(line) + 1 for line in shown[-1:])
+    for line in reversed(shown[:-1]):
+        left -= len(line) + 1
+        if left < 0:
+            break
+        kept.insert(0, line)
+    return tuple(kept)
 
 
 def size(persona: Persona, message: Line) -> int:
@@ -16,7 +50,7 @@ def size(persona: Persona, message: Line) -> int:
     return persona.messages_to_read
 
 
-def sees(persona: Persona, line: Line, slugs: dict[str, frozenset[str]]) -> bool:
+def sees(persona: Persona, line: Line, slugs: Slugs) -> bool:
     """Whether a line belongs to what a persona listens to. Its own lines do: it remembers what it said.
 
     `slugs` maps a username to the ids of our entities that post under it.

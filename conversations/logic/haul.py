@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from conversations.feed.values import Endpoint, FeedMessage, Page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A feed to poll. `after` is ms, None at the first contact; `known` are the entity ids we may claim messages for."""
+    """A feed to poll. `after` is ms, None as long as no message was seen; `dry` leaves its queue to others."""
 
     feed_id: int
     name: str
@@ -18,16 +19,22 @@ class Target:
     after: int | None
     worker: str
     claim: bool
+    dry: bool = False
     pending: frozenset[str]
     """Messages that we know and that wait in the feed's queue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Haul:
-    """What a poll brought. `claimed` are messages of the feed's queue that are ours now; `doubtful`: a claim whose answer was lost."""
+    """What a poll brought. `claimed` are messages of the feed's queue that are ours now; `more`: there may be more in it.
+
+    `trouble` says why its queue could not be used although the chat could be read.
+    """
 
     target: Target
+    asked_at: datetime
     generation: str
     page: Page
     claimed: Sequence[FeedMessage] = ()
-    doubtful: bool = False
+    more: bool = False
+    trouble: str = ""

@@ -3,7 +3,8 @@
 ::
 
     Reply     waiting → ready → posting → posted
-              waiting → dropped, failed ; ready → held, dropped ; held → ready, dropped ; posting → ready, failed, dropped
+              waiting → dropped, failed ; ready → held, dropped ; held → ready, dropped ; posting → failed, dropped
+              posted → posting, if a KV backend has written over it
     Message   its debt to the feed's own queue: none ; owed → settled, given up
 """
 
@@ -29,6 +30,7 @@ REPLY: Final[Mapping[ReplyState, frozenset[ReplyState]]] = {
     _R.READY: frozenset({_R.POSTING, _R.HELD, _R.DROPPED}),
     _R.HELD: frozenset({_R.READY, _R.DROPPED}),
     _R.POSTING: frozenset({_R.POSTED, _R.DROPPED, _R.FAILED}),
+    _R.POSTED: frozenset({_R.POSTING}),
     _R.FAILED: frozenset({_R.READY}),
 }
 

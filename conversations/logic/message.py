@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 
@@ -17,6 +18,8 @@ class Line:
     color: str = ""
     kind: str = "human"
     timestamp: int = 0
+    born: datetime | None = None
+    """When it appeared, by our clock: its author's may be off. None: by its timestamp."""
     own: bool = False
     context: tuple[str, ...] | None = None
     """The lines its author saw; None if the feed gave none, which is not the same as an empty conversation."""

@@ -45,9 +45,9 @@ def _joined(persona: Persona, shown: Sequence[str], username: str) -> Messages:
 
 def _turns(persona: Persona, shown: Sequence[str], username: str) -> Messages:
     turns: list[dict[str, str]] = []
-    for line in shown:
+    for number, line in enumerate(shown, start=1):
         name, _, text = line.partition(":")
-        own = name.strip() == username
+        own = name.strip() == username and number < len(shown)  # the last one is to be answered, whatever name its author took
         role, content = ("assistant", text.strip()) if own else ("user", line)
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += f"\n{content}"

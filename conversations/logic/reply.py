@@ -41,7 +41,7 @@ def clean(raw: str, persona: Persona, *, username: str, others: Sequence[str], l
     text = done("thoughts removed", raw, _THINK_END.sub("", _THINK.sub("", raw)))
     text = done("control characters removed", text, _CONTROL.sub("", text))
     text = text.strip()
-    text = done("own label removed", text, _unlabelled(text, (username, persona.username, *persona.aliases)))
+    text = done("own label removed", text, _unlabelled(text, (username, persona.username, *persona.aliases, *others)))
     text = done("other speakers cut off", text, _one_speaker(text, others))
     for phrase in persona.filter_out:
         text = done("filtered", text, text.replace(phrase, ""))
@@ -63,15 +63,15 @@ def clean(raw: str, persona: Persona, *, username: str, others: Sequence[str], l
 
 
 def _unlabelled(text: str, names: Sequence[str]) -> str:
-    """Without a leading "Name:" of the speaker himself, or a generic one, however often it is repeated."""
-    labels = [re.escape(name) for name in (*names, "Assistant", "Assitant", "AI", "Bot", "Response") if name]
+    """Without a leading "Name:", of the speaker himself or of whom he answers, or a generic one, however often it is repeated."""
+    labels = [re.escape(name) for name in (*names, "Human", "User", "Assistant", "Assitant", "AI", "Bot", "Response") if name]
     return re.sub(rf"\A(?:\s*[*_\[]*(?:{'|'.join(labels)})[*_\]]*\s*:\s*)+", "", text, flags=re.IGNORECASE)
 
 
 def _one_speaker(text: str, others: Sequence[str]) -> str:
     """Up to the line where it begins to speak for somebody else."""
     labels = [re.escape(name) for name in (*others, "Human", "User", "System") if name]
-    found = re.search(rf"(?:\A|\n)\s*[*_\[]*(?:{'|'.join(labels)})[*_\]]*\s*:", text, flags=re.IGNORECASE)
+    found = re.search(rf"\n\s*[*_\[]*(?:{'|'.join(labels)})[*_\]]*\s*:", text, flags=re.IGNORECASE)
     return text[: found.start()].rstrip() if found else text
 
 

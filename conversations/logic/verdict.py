@@ -122,7 +122,7 @@ def _directed(message: Line, wanted: str, personas: Sequence[Persona], room: Roo
 
 def too_old(message: Line, persona: Persona, now: datetime) -> str:
     """Why a message is too old for a persona; empty if it is not."""
-    age = now.timestamp() - message.timestamp / 1000
+    age = now.timestamp() - (message.born.timestamp() if message.born else message.timestamp / 1000)
     return f"{age:.0f} s old, answers nothing older than {persona.max_age_s} s" if age > persona.max_age_s else ""
 
 

@@ -26,6 +26,7 @@ class Message(models.Model):
     reply_to = models.CharField(max_length=200, blank=True)
     own = models.BooleanField(default=False, help_text="We posted it.")
     received_at = models.DateTimeField()
+    born_at = models.DateTimeField(help_text="When it appeared: when we saw it, if we were looking; otherwise by its timestamp.")
     decided_at = models.DateTimeField(null=True, blank=True)
     verdict = models.JSONField(default=dict, blank=True, help_text="Who was considered and why nobody or somebody answers.")
     state = models.CharField("debt", max_length=10, default=Debt.NONE, help_text="What the feed's own queue still waits to hear from us.")
