@@ -13,7 +13,7 @@ from conversations.feed.identity import ais, color, drawn, name
 from conversations.logic import context, prompt
 from conversations.logic.context import Slugs
 from conversations.logic.dice import throw
-from conversations.logic.lifecycle import Mode, ReplyState
+from conversations.logic.lifecycle import Debt, Mode, ReplyState
 from conversations.logic.message import Line
 from conversations.logic.verdict import Scene, Yes
 from conversations.logic.verdict import decide as judge
@@ -181,6 +181,6 @@ def undecided() -> list[int]:
     """New messages, oldest first, without those that wait in the feed's queue until we have claimed them (for an hour at most)."""
     rows = Message.objects.filter(decided_at__isnull=True, feed__enabled=True)
     if not settings.DRY_RUN:
-        young = {"received_at__gt": clock.now() - UNCLAIMED, "feed__dry_run": False}
-        rows = rows.exclude(kind="human", bot_params__status="pending", bot_params__entity__gt="", state="none", **young)
+        waiting = rows.filter(received_at__gt=clock.now() - UNCLAIMED, feed__dry_run=False, kind="human", state=Debt.NONE)
+        rows = rows.exclude(pk__in=waiting.filter(bot_params__status="pending", bot_params__entity__gt="").values("pk"))
     return list(rows.order_by("timestamp", "id").values_list("pk", flat=True)[:BATCH])

@@ -81,9 +81,6 @@ class Server(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def clean(self) -> None:
-        self.url = tidy(self.url, "/v1")
-
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         """Save; who corrects how a server is reached has it looked at now, not when its pause ends."""
         self.clean()
@@ -91,6 +88,9 @@ class Server(models.Model):
             self.retry_at = self.listed_at = None
             update_fields = update_fields and {*update_fields, "retry_at", "listed_at"}
         super().save(*args, update_fields=update_fields, **kwargs)
+
+    def clean(self) -> None:
+        self.url = tidy(self.url, "/v1")
 
     @property
     def spoken(self) -> str:

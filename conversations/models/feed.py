@@ -89,13 +89,13 @@ class Feed(Leased):
     def __str__(self) -> str:
         return self.name
 
-    def clean(self) -> None:
-        self.url = tidy(self.url, "/comments")
-
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save, the address in its one spelling."""
         self.clean()
         super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        self.url = tidy(self.url, "/comments")
 
     @property
     def spoken(self) -> str:

@@ -63,7 +63,6 @@ def test_what_the_persona_asks_for_is_done(raw: str, over: dict[str, Any], text:
         ("", {}, "the model said nothing"),
         (" \n", {}, "the model said nothing"),
         ("<think>only thoughts", {}, "nothing was left of it after cleaning"),
-        ("Ann: I speak for others", {}, "nothing was left of it after cleaning"),
         ("STOP now", {"trim_after": ("STOP",)}, "nothing was left of it after cleaning"),
         ("[SKIP]", {}, "the persona chose to say nothing ([SKIP])"),
         ("I would rather [skip] this", {}, "the persona chose to say nothing ([SKIP])"),

@@ -12,11 +12,13 @@ from conversations.feed.emulator import Emulator as Chat
 from conversations.feed.emulator.quirks import Quirks
 from conversations.logic.cadence import ATTEMPTS
 from conversations.models import Feed, Message, Reply
+from conversations.post import LATE
 from entities.models import Entity, Permit
 from swwbot_site.lib import clock
 from swwbot_site.models import Event
 from tests import build
-from tests.verbs.conversations.desk import Desk, answers, quirks, say, states
+from tests.harness import Background, until
+from tests.verbs.conversations.desk import Desk, answers, quirks, say, shown, states
 
 GENERATIONS = ("kv", "kv-patch", "kv-queue", "do")
 every = pytest.mark.parametrize("generation", GENERATIONS)
@@ -399,3 +401,43 @@ def test_a_persona_without_a_model_fails_with_the_reason_and_gives_its_permit_ba
     assert reply.permit is not None
     assert reply.permit.state == "refunded"
     assert cycle.admit(clock.now()) == 0
+
+
+@on("kv")
+def test_a_post_that_somebody_wrote_over_after_it_was_seen_is_posted_again_unchanged(feed: Chat, desk: Desk) -> None:
+    Feed.objects.update(lost_after_s=0.1)
+    (reply,) = ready()
+    desk.poll()
+    desk.post()
+    assert desk.confirm() == 1
+    before = shown(feed)
+    quirks(feed, collapse=1)
+    say(feed, "I write over everybody", id="late")
+    assert reply.pk
+    desk.poll()
+    reply.refresh_from_db()
+    assert reply.state == "posting"
+    until(lambda: desk.confirm() == 0 and not Reply.objects.get().accepted_at, 10, "the post given up for lost")
+    desk.post()
+    assert desk.confirm() == 1
+    again = [one for one in shown(feed) if one["id"] == reply.outgoing_id]
+    assert len(again) == 1
+    assert again[0] in before
+
+
+def test_an_answer_that_could_not_be_posted_for_far_too_long_is_dropped(chat: Feeds, desk: Desk) -> None:
+    chat("do", row={"detected": "do"})
+    (reply,) = ready(deadline=clock.now() - 2 * LATE)
+    assert desk.post() == []
+    reply.refresh_from_db()
+    assert (reply.state, reply.permit.state) == ("dropped", "refunded")
+
+
+def test_a_feed_that_cannot_be_reached_uses_up_no_attempts(background: Background, chat: Feeds, desk: Desk) -> None:
+    feed = chat("do", row={"detected": "do"})
+    (reply,) = ready()
+    background.run(feed.stop())
+    for _ in range(15):
+        desk.post()
+    reply.refresh_from_db()
+    assert (reply.state, reply.attempts) == ("posting", 0)

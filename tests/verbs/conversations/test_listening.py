@@ -7,7 +7,7 @@ from django.db import connection, transaction
 
 from cluster.models import Generation
 from conversations import analyse, cycle, ingest, poll
-from conversations.decide import decide
+from conversations.decide import PATIENCE, UNCLAIMED, decide
 from conversations.feed.emulator import Emulator as Chat
 from conversations.feed.emulator.quirks import Quirks
 from conversations.models import Feed, Message, Reply
@@ -71,7 +71,7 @@ def test_more_messages_than_one_answer_holds_are_paged_back(generation: str, cha
     page = desk._background.run(desk.client.fetch(target.endpoint, after=target.after, limit=7))
     assert page.complete
     assert page.requests > 1
-    assert ingest.ingest(ingest.Haul(target=target, generation=generation, page=page), clock.now()) == 29
+    assert ingest.ingest(ingest.Haul(target=target, asked_at=clock.now(), generation=generation, page=page), clock.now()) == 29
 
 
 def test_what_could_not_be_read_back_is_told(chat: Feeds, desk: Desk) -> None:
@@ -82,7 +82,7 @@ def test_what_could_not_be_read_back_is_told(chat: Feeds, desk: Desk) -> None:
     (target,) = poll.due(desk.owner, clock.now())
     haul = desk.fetch(target)
     page = type(haul.page)(messages=haul.page.messages, complete=False)
-    ingest.ingest(ingest.Haul(target=target, generation="kv", page=page), clock.now())
+    ingest.ingest(ingest.Haul(target=target, asked_at=clock.now(), generation="kv", page=page), clock.now())
     assert Event.objects.filter(kind="feed.gap").count() == 1
 
 
@@ -139,9 +139,9 @@ def test_a_message_from_the_future_makes_nobody_deaf(generation: str, ahead_ms: 
     now = clock.millis(clock.now())
     say(feed, "Ping, I am from the future", id="future", timestamp=min(now + ahead_ms, 253_402_300_799_000))
     assert desk.listen() == 1
-    assert Feed.objects.get().cursor < now + 10_000
+    assert (Feed.objects.get().cursor or 0) < now + 10_000
     reply = Reply.objects.get()
-    assert (reply.deadline - reply.decided_at).total_seconds() == 300
+    assert 290 < (reply.deadline - reply.decided_at).total_seconds() <= 300
     say(feed, "Ping, I am from today", id="today", timestamp=now + 1)
     assert desk.listen() == 1
     assert Reply.objects.count() == 2
@@ -153,12 +153,12 @@ def test_a_message_that_cannot_be_decided_keeps_nobody_waiting(chat: Feeds, desk
     say(feed, "Ping, first", id="bad", timestamp=clock.millis(clock.now()) - 1000)
     say(feed, "Ping, second", id="good")
     desk.poll()
-    Message.objects.filter(remote_id="bad").update(timestamp=10**17)
+    Message.objects.filter(remote_id="bad").update(bot_params=["no mapping"])
     cycle.judge(clock.now())
     cycle.judge(clock.now())
     assert [reply.message.remote_id for reply in Reply.objects.all()] == ["good"]
     assert Message.objects.get(remote_id="bad").decided_at is None
-    Message.objects.update(received_at=clock.now() - 2 * cycle.PATIENCE)
+    Message.objects.update(received_at=clock.now() - 2 * PATIENCE)
     cycle.judge(clock.now())
     assert "could not be decided" in Message.objects.get(remote_id="bad").verdict["why"]
     assert Event.objects.filter(kind="message.undecidable").count() == 1
@@ -225,7 +225,7 @@ def test_a_message_that_waits_for_its_claim_is_not_decided(chat: Feeds, desk: De
     say(feed, botParams={"entity": "somebody-elses"})
     desk.listen()
     assert Message.objects.get().decided_at is None
-    Message.objects.update(received_at=clock.now() - cycle.UNCLAIMED)
+    Message.objects.update(received_at=clock.now() - UNCLAIMED)
     cycle.judge(clock.now())
     assert Message.objects.get().decided_at is not None
     assert Reply.objects.count() == 0
@@ -299,3 +299,88 @@ def test_one_engine_at_a_time_polls_a_feed(chat: Feeds, desk: Desk) -> None:
     assert len(poll.due(1, clock.now())) == 1
     assert poll.due(2, clock.now()) == []
     assert len(poll.due(1, clock.now())) == 1
+
+
+def test_a_dry_run_takes_nothing_from_the_feeds_queue_and_decides_all_the_same(chat: Feeds, desk: Desk) -> None:
+    feed = chat("do", row={"dry_run": True})
+    who(slug="ping", username="Ping", response_chance=0.0)
+    say(feed, "What now?", id="asked", botParams={"entity": "ping"})
+    assert desk.listen() == 1
+    assert [reply.message.remote_id for reply in Reply.objects.all()] == ["asked"]
+    assert [one["botParams"]["status"] for one in shown(feed)] == ["pending"]
+
+
+def test_a_queue_that_fails_does_not_keep_the_chat_from_being_read(chat: Feeds, desk: Desk) -> None:
+    feed = chat("do")
+    who(slug="ping", username="Ping", response_chance=0.0)
+    say(feed, "Ping, hello?", id="plain")
+    say(feed, "And you?", id="asked", botParams={"entity": "ping"})
+    quirks(feed, method="POST", fail=4)
+    assert desk.listen() == 2
+    assert [reply.message.remote_id for reply in Reply.objects.all()] == ["plain"]
+    assert Event.objects.filter(kind="message.rejected", text__contains="its queue cannot be used").count() == 1
+    quirks(feed, fail=0)
+    desk.listen()
+    assert {reply.message.remote_id for reply in Reply.objects.all()} == {"plain", "asked"}
+
+
+def test_who_looks_on_sees_a_message_as_new_whatever_its_authors_clock_says(chat: Feeds, desk: Desk) -> None:
+    feed = chat("do")
+    who(slug="ping", username="Ping", response_chance=0.0)
+    Feed.objects.update(overlap_s=3600.0)
+    say(feed, "somebody", id="first")
+    assert desk.listen() == 1
+    say(feed, "Ping, my clock is slow", id="slow", timestamp=clock.millis(clock.now()) - 1_800_000)
+    assert desk.listen() == 1
+    assert [reply.message.remote_id for reply in Reply.objects.all()] == ["slow"]
+
+
+def test_an_id_that_nobody_could_keep_is_told_once_and_stops_nothing(chat: Feeds, desk: Desk) -> None:
+    feed = chat("do")
+    say(feed, "endless", id="x" * 300)
+    say(feed, "sound", id="sound")
+    assert desk.poll() == 1
+    assert desk.poll() == 0
+    assert Event.objects.filter(kind="message.rejected", text__contains="more than 200 characters").count() == 1
+
+
+def test_many_claims_are_stored_a_few_at_a_time(chat: Feeds, desk: Desk) -> None:
+    feed = chat("do")
+    who(slug="ping", username="Ping", response_chance=0.0)
+    for n in range(20):
+        say(feed, f"number {n}", id=f"n-{n}", botParams={"entity": "ping"})
+    desk.poll()
+    assert Message.objects.filter(state="owed").count() == poll.AT_ONCE
+    assert Feed.objects.get().poll_at <= clock.now()
+    desk.poll()
+    desk.poll()
+    assert Message.objects.filter(state="owed").count() == 20
+
+
+def test_a_prompt_fits_the_context_of_its_model(chat: Feeds, desk: Desk) -> None:
+    feed = chat("do")
+    build.placement(model=build.model(key="maker/small"), context_length=1024)
+    who(slug="ping", username="Ping", response_chance=0.0, messages_to_read=100, max_tokens=200)
+    for n in range(60):
+        say(feed, f"line {n} " + "word " * 30, id=f"n-{n}", timestamp=clock.millis(clock.now()) - 60_000 + n)
+    say(feed, "Ping, what of all that?", id="asked")
+    desk.listen()
+    prompt = Generation.objects.get().request["messages"]
+    assert sum(len(one["content"]) for one in prompt) < (1024 - 200) * 3
+    assert "Ping, what of all that?" in prompt[0]["content"]
+    assert "line 59" in prompt[0]["content"]
+    assert "line 0 " not in prompt[0]["content"]
+
+
+def test_an_entity_sees_the_bots_it_listens_to(chat: Feeds, desk: Desk) -> None:
+    feed = chat("do")
+    who(slug="ping", username="Ping", response_chance=0.0, responds_to_these_ai=["friend"])
+    who(slug="friend", username="Friend", response_chance=0.0)
+    now = clock.millis(clock.now())
+    say(feed, "I am a friend", id="a", username="Friend", timestamp=now - 3000, **{"message-type": "AI"})
+    say(feed, "I am a stranger", id="b", username="Stranger", timestamp=now - 2000, **{"message-type": "AI"})
+    say(feed, "Ping, who spoke?", id="c", timestamp=now - 1000)
+    desk.listen()
+    text = Generation.objects.get().request["messages"][0]["content"]
+    assert "I am a friend" in text
+    assert "stranger" not in text
