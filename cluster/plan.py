@@ -1,5 +1,6 @@
 """Step 5: read what waits and what is loaded, and let the planner decide. Reads rows, writes nothing."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db.models import Count, Min, Q
@@ -53,12 +54,12 @@ def view(server: Server) -> ServerView:
     )
 
 
-def read() -> ClusterState:
-    """The cluster's rows at this moment, as the planner's values."""
+def read(wanted: Iterable[int]) -> ClusterState:
+    """The cluster's rows at this moment, as the planner's values; of what servers have on their disks only the wanted models."""
     placements = Placement.objects.filter(state__in=HELD).select_related("server").annotate(in_flight=Count("seats"))
     return ClusterState(
         servers=[view(server) for server in Server.objects.all()],
-        models={m.pk: ModelView(id=m.pk, key=m.key, need_gb=m.size_gb) for m in LanguageModel.objects.all()},
+        models={m.pk: ModelView(id=m.pk, key=m.key, need_gb=m.size_gb) for m in LanguageModel.objects.only("key", "size_gb")},
         placements=[
             PlacementView(
                 id=p.pk,
@@ -84,7 +85,7 @@ def read() -> ClusterState:
                 cooldown_until=o.cooldown_until,
                 cooldown_reason=o.cooldown_reason,
             )
-            for o in Offer.objects.all()
+            for o in Offer.objects.filter(model_id__in=set(wanted))
         ],
     )
 
@@ -101,4 +102,5 @@ def policy_view(policy: ClusterPolicy) -> PlanPolicy:
 
 def decide(policy: ClusterPolicy, now: datetime) -> Plan:
     """The plan for this moment."""
-    return plan(read(), demand(now), policy_view(policy), now)
+    needs = demand(now)
+    return plan(read(need.model_id for need in needs), needs, policy_view(policy), now)

@@ -47,11 +47,11 @@ PATIENCE_S = 6.0
 
 def reserve(owner: int, capacity: int, now: datetime) -> Orders:
     """Steps 5 and 6: plan and reserve, one engine at a time; the lock is the policy's row."""
-    queue.expire(now)
-    policy = ClusterPolicy.current()
     waiting = Generation.objects.filter(state=GenerationState.QUEUED).exists()
+    policy = ClusterPolicy.current()
     if not waiting and policy.keep_models_loaded:
         return Orders()
+    queue.expire(now)
     with transaction.atomic():
         policy = ClusterPolicy.objects.select_for_update(no_key=True).get(pk=policy.pk)
         step("plan.before")
