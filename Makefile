@@ -5,6 +5,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PORT ?= 8000
 ARGS ?=
+SIZE ?= small
+SEED ?= 1
 PIP := $(PY) -m pip --disable-pip-version-check --no-input install -qq --require-hashes --only-binary :all: -r
 PIP_COMPILE := $(PY) -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-header --resolver=backtracking \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
@@ -13,7 +15,7 @@ PIP_COMPILE := $(PY) -m piptools compile --quiet --strip-extras --allow-unsafe -
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
 
-.PHONY: help demo up manage test lint format lock screenshots install clean
+.PHONY: help demo up manage test chaos balance lint format lock screenshots install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +23,8 @@ help:
 	@echo "make up [CONFIG=file] [PORT=…]   the same for your own servers and feed"
 	@echo "make manage ARGS='doctor'        any management command: doctor, trace ID, importconfig FILE, changepassword admin …"
 	@echo "make test [ARGS=tests/logic]     the whole suite, or a part of it"
+	@echo "make chaos [SIZE=small] [SEED=1] a minute in which everything fails, and nothing is lost (SIZE=night: two hours)"
+	@echo "make balance                     ten thousand answers over four equal servers, by 1, 2 and 4 engines"
 	@echo "make lint                        style, types, rules of the house"
 	@echo "make format                      put the source into the house's form"
 	@echo "make screenshots                 take the pictures of the documentation anew (needs Chromium)"
@@ -39,6 +43,12 @@ manage: $(VENV)/base.stamp
 # Coverage is asked of the whole suite only.
 test: $(VENV)/dev.stamp
 	$(PY) -m pytest $(if $(ARGS),$(ARGS),--cov --cov-report=term)
+
+chaos: $(VENV)/dev.stamp
+	CHAOS_SIZE=$(SIZE) CHAOS_SEED=$(SEED) $(PY) -m pytest -q tests/chaos $(ARGS)
+
+balance: $(VENV)/dev.stamp
+	BALANCE=10000 $(PY) -m pytest -q -s tests/simulation/test_balance.py $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(PY) -m ruff check .

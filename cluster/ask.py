@@ -1,13 +1,14 @@
 """Step 8: ask a server for one answer, and tell what came of it. Network only; no row is touched here."""
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from cluster.health import fault
 from cluster.lmstudio.client import Client
 from cluster.lmstudio.errors import PeerError
-from cluster.lmstudio.values import ChatRequest
+from cluster.lmstudio.values import ChatRequest, Delta
 from cluster.logic.order import Outcome, Ticket
 from cluster.logic.request import Failure
 from swwbot_site.lib import clock
@@ -25,16 +26,19 @@ def chat_request(ticket: Ticket) -> ChatRequest:
         sampling=body["sampling"],
         max_tokens=body["max_tokens"],
         stop=tuple(body["stop"]),
+        context_length=ticket.context_length,
     )
 
 
-async def ask(client: Client, ticket: Ticket) -> Outcome:
-    """Ask once. Every failure of the peer comes back as an outcome; only a cancelled task raises."""
+async def ask(client: Client, ticket: Ticket, begun: Callable[[], None] | None = None) -> Outcome:
+    """Ask once; `begun` hears that the first token has come. Every failure of the peer comes back as an outcome; only a cancelled
+    task raises, and its connection is closed."""
     asked = clock.now()
     began = time.monotonic()
     step("ask.before")
+    hear = _once(begun) if begun else None
     try:
-        answer = await client.chat(ticket.endpoint, chat_request(ticket), ticket.timeouts)
+        answer = await client.chat(ticket.endpoint, chat_request(ticket), ticket.timeouts, on_delta=hear)
     except PeerError as error:
         failure = _failure(ticket, error.code, str(error), error.retry)
         return Outcome(ticket=ticket, asked_at=asked, ended_at=failure.at, failure=failure, fault=fault(error), gone=error.gone)
@@ -45,6 +49,12 @@ async def ask(client: Client, ticket: Ticket) -> Outcome:
     first = asked + timedelta(seconds=answer.first_token_s) if answer.first_token_s is not None else None
     step("ask.after")
     return Outcome(ticket=ticket, asked_at=asked, ended_at=ended, first_token_at=first, answer=answer)
+
+
+def _once(begun: Callable[[], None]) -> Callable[[Delta], None]:
+    """Calls `begun` at the first piece only."""
+    waiting = [begun]
+    return lambda _: waiting.pop()() if waiting else None
 
 
 def _failure(ticket: Ticket, code: str, text: str, retry: Retry) -> Failure:

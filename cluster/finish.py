@@ -1,77 +1,83 @@
 """Step 9: store what came of the asking, give the seats back, tell the health of the servers. Rows only, many outcomes at once.
 
-A generation that was taken from us meanwhile (our lease was thought dead) is left alone: whoever has it now finishes it.
+A generation that was taken from us meanwhile (our lease was thought dead) is left alone: whoever has it now finishes it. Who waits
+for a free seat is not woken here: the engine that finishes plans next, and knows whether it can take what waits.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import F, QuerySet
 
-from cluster.health import note
-from cluster.logic.health import Fault
-from cluster.logic.learning import blend
-from cluster.logic.lifecycle import GenerationState, PlacementState, ServerState
+from cluster import cache, health
+from cluster.lmstudio.errors import EngineLost, ModelCrashed
+from cluster.logic.learning import blend, evidence, spread
+from cluster.logic.lifecycle import GenerationState, PlacementState
 from cluster.logic.order import Outcome
 from cluster.logic.request import again_at
 from cluster.models import ClusterPolicy, Generation, Offer, Placement, Seat, Server
+from swwbot_site.lib import clock
+from swwbot_site.lib.bulk import update_each
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.hooks import step
 from swwbot_site.lib.leases import FREE
-from swwbot_site.lib.transitions import move, moved
-from swwbot_site.lib.wake import Channel, wake
+from swwbot_site.lib.transitions import move, move_each, moved
+
+CRASHES: Final = (ModelCrashed.code, EngineLost.code)
+"""The failures in which the engine of a model ended under it."""
+
+LEARNED: Final = ("tokens_per_s", "prefill_per_s", "answer_seconds", "answer_spread", "answers", "answered_at", "crashed_at")
+"""What an offer learns from outcomes."""
 
 
 def finish(outcomes: Sequence[Outcome], owner: int) -> int:
     """Settle `outcomes` of the engine `owner` in one transaction. Returns how many were still ours."""
     step("finish.before")
     policy = ClusterPolicy.current()
-    settled = 0
     with transaction.atomic():
-        for outcome in sorted(outcomes, key=lambda o: o.ticket.generation_id):
-            ours = _done(outcome, owner) if outcome.answer else _failed(outcome, owner, policy)
-            settled += ours
+        settled = _done([o for o in outcomes if o.answer], owner)
+        for outcome in sorted((o for o in outcomes if o.failure), key=lambda o: o.ticket.generation_id):
+            settled += _failed(outcome, owner, policy)
+        cache.settle(clock.now(), [o.ticket.generation_id for o in outcomes])
         Seat.objects.filter(generation_id__in=[o.ticket.generation_id for o in outcomes], lease_owner=owner).delete()
-        _placements(outcomes)
-        _learn(outcomes)
-        _health(outcomes, policy)
-        wake(Channel.SERVE, Channel.DELIVER)
+        asked = [*outcomes, *(o.beside for o in outcomes if o.beside)]
+        _placements(asked)
+        told = health.rest(asked, policy)
+        _learn(asked)
+        health.tell(asked, told, policy, max(o.ended_at for o in outcomes))
     step("finish.after")
     return settled
 
 
-def _mine(outcome: Outcome, owner: int) -> QuerySet[Generation]:
-    return Generation.objects.filter(pk=outcome.ticket.generation_id, lease_owner=owner)
-
-
-def _done(outcome: Outcome, owner: int) -> int:
-    answer = outcome.answer
-    assert answer is not None
-    return move(
-        _mine(outcome, owner),
-        GenerationState.RUNNING,
-        GenerationState.DONE,
-        attempts=F("attempts") + 1,
-        asked_at=outcome.asked_at,
-        first_token_at=outcome.first_token_at,
-        ended_at=outcome.ended_at,
-        text=answer.text,
-        reasoning=answer.reasoning,
-        finish_reason=answer.finish_reason,
-        prompt_tokens=answer.prompt_tokens,
-        completion_tokens=answer.completion_tokens,
-        error="",
-        error_code="",
-        **FREE,
-    )
+def _done(outcomes: Sequence[Outcome], owner: int) -> int:
+    """Store the answers of those that are still ours, with one statement."""
+    each: dict[int, dict[str, Any]] = {}
+    for outcome in outcomes:
+        answer = outcome.answer
+        assert answer is not None
+        each[outcome.ticket.generation_id] = {
+            "attempts": outcome.ticket.attempt,
+            "asked_at": outcome.asked_at,
+            "first_token_at": outcome.first_token_at,
+            "ended_at": outcome.ended_at,
+            "text": answer.text,
+            "reasoning": answer.reasoning,
+            "finish_reason": answer.finish_reason,
+            "prompt_tokens": answer.prompt_tokens,
+            "completion_tokens": answer.completion_tokens,
+        }
+    ours = {"lease_owner": owner}
+    done = move_each(Generation, GenerationState.RUNNING, GenerationState.DONE, each, guard=ours, error="", error_code="", **FREE)
+    return len(done)
 
 
 def _failed(outcome: Outcome, owner: int, policy: ClusterPolicy) -> int:
     failure = outcome.failure
     assert failure is not None
-    row = _mine(outcome, owner).select_for_update(no_key=True, of=("self",)).first()
+    mine = Generation.objects.filter(pk=outcome.ticket.generation_id, lease_owner=owner)
+    row = mine.select_for_update(no_key=True, of=("self",)).first()
     if row is None:
         return 0
     attempts = row.attempts + 1
@@ -93,53 +99,62 @@ def _failed(outcome: Outcome, owner: int, policy: ClusterPolicy) -> int:
 
 
 def _placements(outcomes: Sequence[Outcome]) -> None:
-    """Used now; or, where the server said so, not there any more."""
-    used: dict[int, datetime] = {}
-    for outcome in sorted(outcomes, key=lambda o: o.ticket.placement_id):  # one order of locks: placements, then their servers
+    """Used now, by answers or in vain; or, where the server said so, not there any more."""
+    each: dict[int, dict[str, Any]] = {}
+    answered = {o.ticket.placement_id for o in outcomes if o.answer}
+    for outcome in outcomes:
         pid = outcome.ticket.placement_id
-        used[pid] = max(outcome.ended_at, used.get(pid, outcome.ended_at))
+        before: datetime = each.get(pid, {}).get("used_at", outcome.ended_at)
+        each[pid] = {"used_at": max(before, outcome.ended_at)}
+    ids = sorted(each)
+    if len(ids) > 1:  # one order of locks
+        list(Placement.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk"))
+    update_each(Placement, {pid: each[pid] for pid in answered}, common={"served": True})
+    update_each(Placement, {pid: each[pid] for pid in ids if pid not in answered})
+    for outcome in outcomes:
         if outcome.gone and outcome.failure:
-            rows = Placement.objects.filter(pk=pid)
-            if move(rows, PlacementState.LOADED, PlacementState.GONE, ended_at=outcome.ended_at, reason=outcome.failure.text):
-                say(
-                    "placement.lost",
-                    f"{outcome.ticket.model} is gone from {outcome.ticket.server}: {outcome.failure.text}",
-                    level=Level.WARNING,
-                )
-    for pid in sorted(used):
-        Placement.objects.filter(pk=pid).update(used_at=used[pid])
-    for server_id in sorted({o.ticket.server_id for o in outcomes if o.gone}):
-        Server.objects.filter(pk=server_id).update(listed_at=None)
+            _lost(outcome, outcome.failure.text)
 
 
-def _health(outcomes: Sequence[Outcome], policy: ClusterPolicy) -> None:
-    """One verdict per server: any success among the newest outcomes shows that it is well."""
-    faults: dict[int, list[Fault | None]] = defaultdict(list)
-    for outcome in sorted(outcomes, key=lambda o: o.ended_at):
-        faults[outcome.ticket.server_id].append(outcome.fault)
-    for server_id in sorted(faults):
-        if any(faults[server_id]):
-            for fault in faults[server_id]:
-                note(server_id, fault, policy, max(o.ended_at for o in outcomes))
-        else:
-            Server.objects.filter(pk=server_id, failures__gt=0, state=ServerState.ONLINE).update(failures=0)
+def _lost(outcome: Outcome, why: str) -> None:
+    rows = Placement.objects.filter(pk=outcome.ticket.placement_id)
+    if move(rows, PlacementState.LOADED, PlacementState.GONE, ended_at=outcome.ended_at, reason=why):
+        say("placement.lost", f"{outcome.ticket.model} is gone from {outcome.ticket.server}: {why}", level=Level.WARNING)
 
 
 def _learn(outcomes: Sequence[Outcome]) -> None:
-    """Speed of each pair of server and model, recent answers counting more."""
-    pairs: dict[tuple[int, int], list[Outcome]] = defaultdict(list)
-    models = dict(Placement.objects.filter(pk__in={o.ticket.placement_id for o in outcomes}).values_list("pk", "model_id"))
-    for outcome in outcomes:
-        if outcome.answer and outcome.ticket.placement_id in models:
-            pairs[outcome.ticket.server_id, models[outcome.ticket.placement_id]].append(outcome)
-    for (server_id, model_id), done in sorted(pairs.items()):
-        offer = Offer.objects.select_for_update(no_key=True).filter(server_id=server_id, model_id=model_id).first()
-        if offer is None:
-            continue
-        for outcome in done:
-            answer = outcome.answer
-            assert answer is not None
-            offer.answer_seconds = blend(offer.answer_seconds, answer.total_s)
-            if answer.tokens_per_s:
-                offer.tokens_per_s = blend(offer.tokens_per_s, answer.tokens_per_s)
-        offer.save(update_fields=["answer_seconds", "tokens_per_s"])
+    """Speed of each pair of server and model, recent answers counting more; and whose engine crashed."""
+    asked: dict[int, list[Outcome]] = defaultdict(list)
+    for outcome in sorted(outcomes, key=lambda o: o.ended_at):
+        if outcome.answer or (outcome.failure and outcome.failure.code in CRASHES):
+            asked[outcome.ticket.placement_id].append(outcome)
+    if not asked:
+        return
+    told: dict[tuple[int, int], list[Outcome]] = defaultdict(list)
+    for pid, server_id, model_id in Placement.objects.filter(pk__in=asked).order_by("pk").values_list("pk", "server_id", "model_id"):
+        told[server_id, model_id] += asked[pid]
+    offers = Offer.objects.filter(server_id__in={s for s, _ in told}, model_id__in={m for _, m in told})
+    each: dict[int, Mapping[str, Any]] = {}
+    for offer in offers.order_by("pk").select_for_update(no_key=True, of=("self",)):
+        if outcomes_here := told.get((offer.server_id, offer.model_id)):
+            for outcome in outcomes_here:
+                _add(offer, outcome)
+            each[offer.pk] = {name: getattr(offer, name) for name in LEARNED}
+    update_each(Offer, each)
+
+
+def _add(offer: Offer, outcome: Outcome) -> None:
+    """Let an offer learn from one outcome."""
+    answer = outcome.answer
+    if answer is None:
+        offer.crashed_at = outcome.ended_at
+        return
+    offer.answer_spread = spread(offer.answer_spread, answer.total_s, offer.answer_seconds or answer.total_s)
+    offer.answer_seconds = blend(offer.answer_seconds, answer.total_s)
+    if answer.tokens_per_s:
+        offer.tokens_per_s = blend(offer.tokens_per_s, answer.tokens_per_s)
+    if answer.prompt_tokens and answer.first_token_s:
+        offer.prefill_per_s = blend(offer.prefill_per_s, answer.prompt_tokens / answer.first_token_s)
+    age = (outcome.ended_at - offer.answered_at).total_seconds() if offer.answered_at else 0.0
+    offer.answers = evidence(offer.answers, age) + 1
+    offer.answered_at = max(outcome.ended_at, offer.answered_at or outcome.ended_at)

@@ -1,93 +1,186 @@
 """Step 5: read what waits and what is loaded, and let the planner decide. Reads rows, writes nothing."""
 
+from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, F, Min, Sum
 
+from cluster.catalogue import Catalogue
+from cluster.lmstudio.dialects import at_most, fixed
+from cluster.logic import breaker, preload
 from cluster.logic.decision import Plan
-from cluster.logic.lifecycle import HELD, GenerationState, PlacementState, ServerState
+from cluster.logic.learning import corrected
+from cluster.logic.lifecycle import HELD, PlacementState, ServerState
 from cluster.logic.memory import headroom_gb
 from cluster.logic.placement import plan
-from cluster.logic.state import ClusterState, Demand, ModelView, OfferView, PlacementView, PlanPolicy, ServerView
-from cluster.models import ClusterPolicy, Generation, LanguageModel, Offer, Placement, Server
+from cluster.logic.state import ClusterState, Demand, ModelView, PlacementView, PlanPolicy, ServerView
+from cluster.models import ClusterPolicy, Generation, LanguageModel, Placement, Server
+
+USUAL_SLOTS = 4
+"""Answers at once that a model is believed to allow before it was ever loaded: the default of LM Studio 0.4."""
+
+REST = timedelta(seconds=5)
+"""While nothing waits, a plan is made so often: for what is to be loaded early, or to leave."""
+
+
+def rests(policy: ClusterPolicy, now: datetime) -> bool:
+    """Whether some engine has made a plan so lately that none is needed while nothing waits."""
+    return policy.rates_at is not None and timedelta() <= now - policy.rates_at < REST
 
 
 def demand(now: datetime) -> list[Demand]:
     """What waits, per (model, pin, server to avoid): one row each, however many users there are."""
     rows = (
-        Generation.objects.filter(Q(not_before__isnull=True) | Q(not_before__lte=now), state=GenerationState.QUEUED)
+        Generation.objects.filter(Generation.ripe(now))
         .order_by()
-        .values("model_id", "pin_id", "avoid_id")
-        .annotate(waiting=Count("id"), best=Min("priority"), oldest=Min("queued_at"), soonest=Min("deadline"))
+        .values_list("model_id", "pin_id", "avoid_id")
+        .annotate(n=Count("id"), best=Min("priority"), turn=Min("turn_at"), oldest=Min("queued_at"), soonest=Min("deadline"))
     )
     return [
         Demand(
-            model_id=row["model_id"],
-            pin_id=row["pin_id"],
-            avoid_id=row["avoid_id"],
-            waiting=row["waiting"],
-            priority=row["best"],
-            oldest=row["oldest"],
-            deadline=row["soonest"],
+            model_id=model,
+            pin_id=pin,
+            avoid_id=avoid,
+            waiting=n,
+            priority=best,
+            turn=turn.timestamp(),
+            oldest=oldest.timestamp(),
+            deadline=soonest.timestamp() if soonest else None,
         )
-        for row in rows
+        for model, pin, avoid, n, best, turn, oldest, soonest in rows
     ]
 
 
-def view(server: Server) -> ServerView:
-    """A server as the planner sees it."""
+def view(server: Server, policy: ClusterPolicy, spent: float = 0.0, gb_per_s: float | None = None) -> ServerView:
+    """A server as the planner sees it. `spent` is what its answers have cost today."""
+    poor = server.daily_budget is not None and spent >= server.daily_budget
     usable = server.enabled and not server.draining
-    why = "is disabled" if not server.enabled else "is draining" if server.draining else f"is {server.state} ({server.state_reason})"
+    known: dict[str, Any] = {} if gb_per_s is None else {"gb_per_s": gb_per_s}
     return ServerView(
         id=server.pk,
         name=server.name,
         budget_gb=server.budget_gb - headroom_gb(server.budget_gb),
-        well=usable and server.state == ServerState.ONLINE,
+        well=usable and server.state == ServerState.ONLINE and not poor,
         usable=usable,
         draining=server.enabled and server.draining,
-        why_not=why,
-        max_models=server.max_models or (1 if server.spoken == Server.Dialect.LMSTUDIO_V0 else None),  # loads on demand evict each other
+        why_not=_why_not(server, poor, spent),
+        max_models=server.max_models or at_most(server.spoken),  # beyond that it would evict by itself
         formats=tuple(server.formats),
         preferred=tuple(str(m).lower() for m in server.preferred_models),
         weight=server.weight,
+        far=bool(policy.region) and server.region != policy.region,
+        **known,
     )
 
 
-def read(wanted: Iterable[int]) -> ClusterState:
-    """The cluster's rows at this moment, as the planner's values; of what servers have on their disks only the wanted models."""
-    placements = Placement.objects.filter(state__in=HELD).select_related("server").annotate(in_flight=Count("seats"))
+def _why_not(server: Server, poor: bool, spent: float) -> str:
+    if not server.enabled:
+        return "is disabled"
+    if server.draining:
+        return "is draining"
+    if poor:
+        return f"has spent its budget of the day ({spent:.2f} of {server.daily_budget:.2f})"
+    return f"is {server.state} ({server.state_reason})"
+
+
+def read(now: datetime, policy: ClusterPolicy, catalogue: Catalogue) -> ClusterState:
+    """The cluster's rows at this moment, as the planner's values."""
+    servers = {server.pk: server for server in Server.objects.all()}
+    placements = _placements(now, policy, servers, catalogue)
+    slots: defaultdict[int, int] = defaultdict(int)
+    for placement in placements:
+        slots[placement.model_id] = max(slots[placement.model_id], placement.slots)
+    spent = _spent(now) if any(server.daily_budget is not None for server in servers.values()) else {}
     return ClusterState(
-        servers=[view(server) for server in Server.objects.all()],
-        models={m.pk: ModelView(id=m.pk, key=m.key, need_gb=m.size_gb) for m in LanguageModel.objects.only("key", "size_gb")},
-        placements=[
-            PlacementView(
-                id=p.pk,
-                server_id=p.server_id,
-                model_id=p.model_id,
-                state=PlacementState(p.state),
-                gb=p.gb,
-                slots=p.slots,
-                in_flight=p.in_flight,
-                pinned=p.pinned or p.server.spoken == Server.Dialect.OPENAI,  # such a server has nothing to unload
-                since=p.loaded_at or p.created_at,
-                used_at=p.used_at,
-            )
-            for p in placements
-        ],
-        offers=[
-            OfferView(
-                server_id=o.server_id,
-                model_id=o.model_id,
-                format=o.format,
-                load_seconds=o.load_seconds,
-                answer_seconds=o.answer_seconds,
-                cooldown_until=o.cooldown_until,
-                cooldown_reason=o.cooldown_reason,
-            )
-            for o in Offer.objects.filter(model_id__in=set(wanted))
-        ],
+        servers=[view(s, policy, spent.get(s.pk, 0.0), catalogue.gb_per_s.get(s.pk)) for s in servers.values()],
+        models=_models(now, policy, slots, catalogue),
+        placements=placements,
+        offers=catalogue.offers,
+        disk=policy.disk_busy,
     )
+
+
+def _models(now: datetime, policy: ClusterPolicy, slots: dict[int, int], catalogue: Catalogue) -> dict[int, ModelView]:
+    columns = ("pk", "key", "size_gb", "rate", "usual", "expected_at", "successor_id", "successor_at", "replaced_at")
+    counted = policy.rates_at or now
+    age = (counted - policy.rates_since).total_seconds() if policy.rates_since else 0.0
+    moment = now.timestamp()
+    rows = list(LanguageModel.objects.values_list(*columns))
+    awaited = {row[6]: _at(row[7]) for row in rows if row[6] and not row[8]}
+    return {
+        pk: ModelView(
+            id=pk,
+            key=key,
+            need_gb=size,
+            slots=slots.get(pk) or USUAL_SLOTS,
+            rate=corrected(rate, age) if rate else 0.0,
+            usual=usual,
+            mention=preload.mention(expected.timestamp() if expected else None, moment),
+            successor_id=successor if replaced else None,
+            wanted_since=awaited.get(pk),
+            **({"answer_s": answer} if (answer := catalogue.answer_s.get(pk)) else {}),
+        )
+        for pk, key, size, rate, usual, expected, successor, _, replaced in rows
+    }
+
+
+def _placements(now: datetime, policy: ClusterPolicy, servers: dict[int, Server], catalogue: Catalogue) -> list[PlacementView]:
+    names = ("pk", "server_id", "model_id", "state", "gb", "slots", "pinned", "served", "failures")
+    times = ("created_at", "loaded_at", "used_at", "rest_until", "duplicate")
+    moment = now.timestamp()
+    found = []
+    rows = Placement.objects.filter(state__in=HELD).order_by("pk").annotate(n=Count("seats")).values_list(*names, *times, "n")
+    for pk, server_id, model_id, state, gb, slots, pinned, served, failures, created, loaded, used, rest, duplicate, n in rows:
+        server = servers.get(server_id)
+        if server is None:
+            continue  # removed between two queries
+        some = breaker.ramp(slots, _at(server.returned_at), moment, policy.return_s)
+        some = breaker.crashed(some, catalogue.crashed.get((server_id, model_id)), moment)
+        found.append(
+            PlacementView(
+                id=pk,
+                server_id=server_id,
+                model_id=model_id,
+                state=PlacementState(state),
+                gb=gb,
+                slots=breaker.open_slots(some, failures, _at(rest), moment, n),
+                in_flight=n,
+                pinned=pinned or (server_id, model_id) in catalogue.kept or fixed(server.spoken),  # such a server has nothing to unload
+                since=(loaded or created).timestamp(),
+                used_at=_at(used),
+                served=served,
+                duplicate=duplicate,
+            )
+        )
+    return found
+
+
+def _at(moment: datetime | None) -> float | None:
+    return moment.timestamp() if moment else None
+
+
+def _spent(now: datetime) -> dict[int, float]:
+    """What the answers since midnight (UTC) have cost, by server with a price."""
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    price = F("prompt_tokens") * F("server__price_in") + F("completion_tokens") * F("server__price_out")
+    rows = Generation.objects.filter(ended_at__gte=today, cached=False, server__daily_budget__isnull=False)
+    return {server: (cost or 0.0) / 1e6 for server, cost in rows.order_by().values_list("server_id").annotate(cost=Sum(price))}
+
+
+def swapped(waiting: Iterable[Demand], state: ClusterState) -> list[Demand]:
+    """The demand without what waits for a replaced model: it is about to wait for the successor, unless only one server may answer it."""
+    return [need for need in waiting if need.pin_id is not None or state.models[need.model_id].successor_id is None]
+
+
+def awaited(state: ClusterState) -> list[Demand]:
+    """A demand for each model that is to take another's place and is nowhere yet: as if one request had waited for it since the swap."""
+    return [
+        Demand(model_id=model.id, waiting=1, turn=model.wanted_since, oldest=model.wanted_since, caller="swap")
+        for model in state.models.values()
+        if model.wanted_since is not None and not state.by_model.get(model.id)
+    ]
 
 
 def policy_view(policy: ClusterPolicy) -> PlanPolicy:
@@ -97,10 +190,19 @@ def policy_view(policy: ClusterPolicy) -> PlanPolicy:
         min_residency_s=policy.min_residency_s,
         unload_delay_s=policy.unload_delay_s,
         keep_models_loaded=policy.keep_models_loaded,
+        overdue_s=policy.overdue_s,
+        preload=policy.preload,
     )
 
 
-def decide(policy: ClusterPolicy, now: datetime) -> Plan:
-    """The plan for this moment."""
-    needs = demand(now)
-    return plan(read(need.model_id for need in needs), needs, policy_view(policy), now)
+def decide(policy: ClusterPolicy, now: datetime, capacity: int | None = None, catalogue: Catalogue | None = None) -> Plan:
+    """The plan for this moment. `catalogue` is what an engine remembers of the offers; what it says is impossible is read anew."""
+    known = catalogue or Catalogue()
+    known.refresh(now)
+    waiting = demand(now)
+    state = read(now, policy, known)
+    decision = plan(state, [*swapped(waiting, state), *awaited(state)], policy_view(policy), now.timestamp(), capacity)
+    if decision.impossible and catalogue is not None and known.read_at != now:
+        known.forget()
+        return decide(policy, now, capacity, catalogue)
+    return decision

@@ -3,22 +3,29 @@
 Both ways in, the conversation and other programs, queue here and get the same memory, fairness, failover and explanation.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Min, Q
+from django.db.models import Exists, Min, OuterRef, Q
 
+from cluster import account
+from cluster import cache as equals
 from cluster.logic.lifecycle import GenerationState, PlacementState
 from cluster.logic.memory import DEFAULT_CONTEXT, guess_gb
 from cluster.logic.naming import meant
 from cluster.logic.request import Request, fingerprint
-from cluster.models import ClusterPolicy, Generation, LanguageModel, Seat, Server
+from cluster.models import ClusterPolicy, Generation, LanguageModel, Offer, Seat, Server
 from swwbot_site.lib.errors import BotError, Fault
 from swwbot_site.lib.leases import FREE
 from swwbot_site.lib.transitions import move, moved
 from swwbot_site.lib.wake import Channel, wake
+
+EXPECT_EVERY: Final = timedelta(seconds=5)
+"""A mention soon after the last one tells nothing new."""
 
 
 class NoModel(BotError):
@@ -50,8 +57,9 @@ def resolve(name: str) -> LanguageModel:
     wanted = (name.strip() or ClusterPolicy.current().default_model.strip()).lower()
     if not wanted:
         raise NoModel("The request names no model, and the cluster policy has no default model. Name one in the entity or in the policy.")
-    exact = LanguageModel.objects.filter(Q(key=wanted) | Q(aliases__contains=[wanted])).order_by("id").first()
-    if exact and exact.offers.exists():
+    rows = LanguageModel.objects.filter(Q(key=wanted) | Q(aliases__contains=[wanted])).order_by("id")
+    exact = rows.annotate(offered=Exists(Offer.objects.filter(model=OuterRef("pk")))).first()
+    if exact and exact.offered:
         return exact
     offered = LanguageModel.objects.filter(offers__isnull=False).distinct().order_by("key")
     loose = [model for model in offered if meant(wanted, (model.key, *model.aliases))]
@@ -69,9 +77,12 @@ def context_length(name: str) -> int:
     model = LanguageModel.objects.filter(Q(key=wanted) | Q(aliases__contains=[wanted])).order_by("id").first()
     if model is None:
         return DEFAULT_CONTEXT
+    model = model.heir()
     loaded = model.placements.filter(state=PlacementState.LOADED, context_length__isnull=False)
-    least = loaded.aggregate(least=Min("context_length"))["least"]
-    return int(least or model.context_length or min(DEFAULT_CONTEXT, model.max_context_length or DEFAULT_CONTEXT))
+    if least := loaded.aggregate(least=Min("context_length"))["least"]:
+        return int(least)
+    usual = model.context_length or min(DEFAULT_CONTEXT, model.max_context_length or DEFAULT_CONTEXT)
+    return min(usual, model.offers.aggregate(least=Min("context_limit"))["least"] or usual)
 
 
 def pinned(name: str) -> Server | None:
@@ -86,29 +97,77 @@ def pinned(name: str) -> Server | None:
 
 
 def submit(
-    model: str, request: Request, *, caller: str, now: datetime, priority: int = 50, deadline: datetime | None = None, pin: str = ""
+    model: str,
+    request: Request,
+    *,
+    caller: str,
+    now: datetime,
+    priority: int = 50,
+    deadline: datetime | None = None,
+    pin: str = "",
+    cache: bool = True,
 ) -> int:
     """Queue a request; returns its generation's id. Call it inside the transaction that needs it: both are kept, or neither.
 
-    Raises NoModel, NoServer.
+    `cache`: it may share its answer with equal requests, older and newer ones. Raises NoModel, AmbiguousModel, NoServer.
     """
-    target = resolve(model)
-    document = request.document()
-    digest = fingerprint(target.key, document)
-    answer = _cached(digest, now)
-    row = Generation.objects.create(
-        model=target,
-        pin=pinned(pin),
-        priority=max(0, min(99, priority)),
-        deadline=deadline,
-        caller=caller,
-        request=document,
-        request_hash=digest,
-        queued_at=now,
-        **(_copied(answer, now) if answer else {}),
-    )
-    wake(Channel.DELIVER if row.cached else Channel.SERVE)
+    server, policy = pinned(pin), ClusterPolicy.current()
+    target = resolve(model).heir(server.pk if server else None)
+    document, urgency = request.document(), max(0, min(99, priority))
+    digest = fingerprint(target.key, document) if cache else ""
+    with transaction.atomic(savepoint=False):
+        values = _shared(target, server, digest, policy, now) if cache and settings.ENABLE_RESPONSE_CACHE else {}
+        if "state" not in values:
+            turn = account.turn(caller, target, urgency, policy.ageing_s, now)
+            values |= {"share_at": turn.share_at, "turn_at": turn.turn_at}
+            if first := values.get("leader"):
+                equals.follow(first, turn.turn_at)
+        row = Generation.objects.create(
+            model=target,
+            pin=server,
+            priority=urgency,
+            deadline=deadline,
+            caller=caller,
+            request=document,
+            request_hash=digest,
+            queued_at=now,
+            **values,
+        )
+        wake(Channel.DELIVER if row.cached else Channel.SERVE)
     return row.pk
+
+
+def _shared(model: LanguageModel, pin: Server | None, digest: str, policy: ClusterPolicy, now: datetime) -> dict[str, Any]:
+    """The columns of a request whose answer is stored, or is being asked for; none if it has to be asked for itself."""
+    if not equals.lasts(model, policy):
+        return {}
+    equals.one_by_one(digest)
+    if not equals.known(digest):
+        return {}
+    first = equals.leader(model, digest, pin)
+    if answer := equals.stored(model, digest, pin, policy, now):  # second: a leader that just ended has stored it by now
+        return {"state": GenerationState.DONE, **equals.copied(answer, now)}
+    return {"leader": first, "decision": equals.waits(first)} if first else {}
+
+
+def expect(models: Iterable[str], now: datetime) -> None:
+    """Somebody who speaks with one of these models was just mentioned: a request for it is likely soon.
+
+    A hint, noted after the running transaction commits.
+    """
+    wanted = sorted(set(models))
+    if wanted:
+        transaction.on_commit(partial(_note, wanted, now))
+
+
+def _note(names: Iterable[str], now: datetime) -> None:
+    fresh = Q(expected_at__isnull=True) | Q(expected_at__lt=now - EXPECT_EVERY)
+    for name in names:
+        try:
+            model = resolve(name).heir()
+        except (NoModel, AmbiguousModel):
+            continue  # whoever asks for it will be told
+        LanguageModel.objects.filter(fresh, pk=model.pk).update(expected_at=now)
 
 
 def cancel(generation_id: int, now: datetime, why: str) -> bool:
@@ -119,6 +178,7 @@ def cancel(generation_id: int, now: datetime, why: str) -> bool:
             return False
         Seat.objects.filter(generation=row).delete()
         done = moved(row, row.state, GenerationState.CANCELLED, ended_at=now, error_code="cancelled", error=why, **FREE)
+        equals.settle(now, [row.pk])
         wake(Channel.SERVE)
         return done
 
@@ -127,23 +187,9 @@ def expire(now: datetime) -> int:
     """End what waited past its deadline. Returns how many."""
     late = Generation.objects.filter(deadline__lt=now)
     text = "It would have come too late: its deadline passed while it waited."
-    count = move(late, GenerationState.QUEUED, GenerationState.EXPIRED, ended_at=now, error_code="deadline", error=text)
-    if count:
-        wake(Channel.DELIVER)
+    with transaction.atomic():
+        count = move(late, GenerationState.QUEUED, GenerationState.EXPIRED, ended_at=now, error_code="deadline", error=text)
+        if count:
+            equals.settle(now)
+            wake(Channel.DELIVER)
     return count
-
-
-def _copied(answer: Generation, now: datetime) -> dict[str, Any]:
-    """The columns of a request that a stored answer has answered."""
-    same = ("text", "reasoning", "finish_reason", "prompt_tokens", "completion_tokens")
-    why = f"the same request was answered by generation {answer.pk}"
-    ended = {"state": GenerationState.DONE, "cached": True, "ended_at": now, "decision": {"why": why}}
-    return {**ended, **{name: getattr(answer, name) for name in same}}
-
-
-def _cached(digest: str, now: datetime) -> Generation | None:
-    if not settings.ENABLE_RESPONSE_CACHE:
-        return None
-    since = now - timedelta(seconds=ClusterPolicy.current().cache_ttl_s)
-    answers = Generation.objects.filter(state=GenerationState.DONE, request_hash=digest, cached=False, ended_at__gt=since)
-    return answers.exclude(text="").order_by("-id").first()

@@ -4,15 +4,17 @@ Nothing here asks a server; it is the rows' belief of this moment. Sizes are GB 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db.models import Count, Min, Q
 
-from cluster.logic.lifecycle import HELD
-from cluster.models import Generation, Placement, Seat, Server
+from cluster.logic.lifecycle import HELD, PlacementState
+from cluster.logic.loading import expected_s, progress
+from cluster.models import Generation, Offer, Placement, Seat, Server
+from swwbot_site.lib import clock
 
 BANDS: Final[tuple[tuple[str, int], ...]] = (("critical", 10), ("high", 30), ("medium", 60), ("low", 90), ("background", 99))
 """Names of priorities, each up to and with its number."""
@@ -20,7 +22,10 @@ BANDS: Final[tuple[tuple[str, int], ...]] = (("critical", 10), ("high", 30), ("m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A model in a server's memory, or on its way in or out. `in_flight` of `slots` are taken."""
+    """A model in a server's memory, or on its way in or out. `in_flight` of `slots` are taken.
+
+    `progress`, 0 … 1, says how far a load is, judged by how long it took before: no server tells. None: it is not loading.
+    """
 
     model: str
     instance: str
@@ -31,6 +36,7 @@ class Held:
     pinned: bool
     since: datetime
     used_at: datetime | None
+    progress: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +131,14 @@ class Story:
 
 
 def overview() -> Overview:
-    """Servers, memory, seats and queue; five short queries, whatever the size of the history."""
+    """Servers, memory, seats and queue; five or six short queries, whatever the size of the history."""
+    now = clock.now()
     taken = dict(Seat.objects.values_list("placement").annotate(n=Count("pk")).order_by())
     held: defaultdict[int, list[Held]] = defaultdict(list)
-    for row in Placement.objects.filter(state__in=HELD).select_related("model").order_by("model__key", "pk"):
-        held[row.server_id].append(_held(row, taken.get(row.pk, 0)))
+    rows = list(Placement.objects.filter(state__in=HELD).select_related("model").order_by("model__key", "pk"))
+    learned = _learned([row for row in rows if row.state == PlacementState.LOADING])
+    for row in rows:
+        held[row.server_id].append(_held(row, taken.get(row.pk, 0), learned.get(row.pk), now))
     servers = tuple(_machine(row, tuple(held[row.pk])) for row in Server.objects.order_by("name"))
     return Overview(servers=servers, queue=queue(), running=Generation.objects.filter(state="running").count())
 
@@ -182,8 +191,20 @@ def _bands(parts: Iterable[tuple[int, int, datetime]]) -> dict[str, int]:
     return {name: counts[name] for name, _ in BANDS if counts[name]}
 
 
-def _held(row: Placement, in_flight: int) -> Held:
+def _learned(loading: Sequence[Placement]) -> dict[int, float | None]:
+    """By placement: how long such a load took there before, seconds."""
+    pairs = Q(pk__in=[])
+    for row in loading:
+        pairs |= Q(server_id=row.server_id, model_id=row.model_id)
+    offers = Offer.objects.filter(pairs).values_list("server_id", "model_id", "load_seconds") if loading else ()
+    seconds = {(server, model): s for server, model, s in offers}
+    return {row.pk: seconds.get((row.server_id, row.model_id)) for row in loading}
+
+
+def _held(row: Placement, in_flight: int, learned: float | None, now: datetime) -> Held:
+    elapsed = (now - row.created_at).total_seconds()
     return Held(
+        progress=progress(elapsed, expected_s(row.gb, learned)) if row.state == PlacementState.LOADING else None,
         model=row.model.key,
         instance=row.instance_id,
         state=row.state,

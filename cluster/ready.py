@@ -1,34 +1,25 @@
-"""Step 7: outside any lock, load and unload, and wait until the server itself confirms.
+"""Step 7: outside any lock, load a model, and wait until the server itself confirms (`leave` is the way back).
 
-A load is sent once. When its request times out or is cut, nobody knows whether it still runs: the server's list is asked until it
-says loaded or not loaded, and only then may anything else be loaded there.
+The server's list is looked at first, for somebody may have loaded the model by hand. A load is sent once. When its request times out
+or is cut, nobody knows whether it still runs: the list is asked until it says loaded or not loaded, and only then may anything else be
+loaded there. What a failed load teaches is decided in `logic.loading`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
-from typing import Final
 
 from django.db import transaction
+from django.db.models import Max
 
 from cluster.health import fault, note
 from cluster.lmstudio.client import Client
-from cluster.lmstudio.errors import (
-    CapabilityMissing,
-    Dropped,
-    EngineFailed,
-    FormatUnsupported,
-    LoadCanceled,
-    LoadTimeout,
-    ModelMissing,
-    OutOfMemory,
-    PeerError,
-    Unreachable,
-)
-from cluster.lmstudio.values import Dialect, Instance, LoadResult, State
+from cluster.lmstudio.errors import CapabilityMissing, Dropped, LoadCanceled, LoadTimeout, OutOfMemory, PeerError, Unreachable
+from cluster.lmstudio.values import Instance, LoadResult, State
+from cluster.logic import loading
 from cluster.logic.learning import blend
-from cluster.logic.lifecycle import PlacementState
-from cluster.logic.memory import need_gb
+from cluster.logic.lifecycle import HELD, PlacementState
+from cluster.logic.memory import GROWING, GUARDRAIL, OPERATOR, PER_SLOT, headroom_gb, instance_gb, need_gb
 from cluster.logic.order import Errand
 from cluster.models import ClusterPolicy, LanguageModel, Offer, Placement, Server
 from swwbot_site.lib import clock
@@ -39,30 +30,16 @@ from swwbot_site.lib.loops import Rows
 from swwbot_site.lib.transitions import move
 from swwbot_site.lib.wake import Channel, wake
 
-COOLDOWN_S: Final[dict[type[PeerError], float]] = {
-    OutOfMemory: 120.0,
-    EngineFailed: 300.0,
-    FormatUnsupported: 86_400.0,
-    ModelMissing: 600.0,
-    LoadCanceled: 5.0,
-}
-"""How long a pair of server and model is left alone after a load failed so."""
-
-OTHER_COOLDOWN_S: Final = 30.0
-
 
 async def load(client: Client, rows: Rows, errand: Errand) -> None:
     """Load a model and confirm it in the rows, or record why not. Cancelled, it leaves the placement to whoever reconciles."""
     step("ready.before")
     began = clock.now()
+    others = await rows(neighbours, errand)
     try:
-        result = await client.load(errand.endpoint, errand.key, context_length=errand.context_length, timeouts=errand.timeouts)
-    except (LoadTimeout, Dropped) as doubt:
-        outcome = await _watch(client, errand, doubt)
+        outcome = await _obtained(client, errand, others)
     except PeerError as error:
         outcome = error
-    else:
-        outcome = await _detailed(client, errand, result)
     if isinstance(outcome, PeerError):
         await rows(failed, errand, outcome)
     else:
@@ -70,51 +47,45 @@ async def load(client: Client, rows: Rows, errand: Errand) -> None:
     step("ready.after")
 
 
-async def unload(client: Client, rows: Rows, errand: Errand) -> None:
-    """Unload an instance; its memory is given back when the server's list does not show it any more."""
+async def _obtained(client: Client, errand: Errand, others: frozenset[str]) -> LoadResult | PeerError:
+    """The instance that somebody else has loaded or is loading; otherwise a load of our own. Raises what the server says to it."""
+    state, there = await _look(client, errand, others)
+    if state is State.LOADED and there:
+        return _result(there, already=True)
+    if state is State.LOADING:
+        outcome = await _watch(client, errand, others, LoadCanceled("somebody else was loading it, and it came to nothing"))
+        if not isinstance(outcome, LoadCanceled):
+            return replace(outcome, already=True) if isinstance(outcome, LoadResult) else outcome
     try:
-        await client.unload(errand.endpoint, errand.instance_id, model_key=errand.key, timeouts=errand.timeouts)
-        if await _until(errand, lambda: _absent(client, errand)):
-            await rows(gone, errand)
-            return
-        text = "the server still lists it after it was told to unload it"
-    except CapabilityMissing as error:
-        if errand.endpoint.dialect == Dialect.LMSTUDIO_V0:
-            await rows(gone, errand)  # it evicts by itself when the next model is loaded; if it does not, reconciling finds it again
-            return
-        text = str(error)
-    except PeerError as error:
-        text = str(error)
-    await rows(stayed, errand, text)
+        result = await client.load(errand.endpoint, errand.key, context_length=errand.context_length, timeouts=errand.timeouts)
+    except (LoadTimeout, Dropped) as doubt:
+        return await _watch(client, errand, others, doubt)
+    return await _detailed(client, errand, result)
 
 
-async def _absent(client: Client, errand: Errand) -> bool:
+async def _look(client: Client, errand: Errand, others: frozenset[str]) -> tuple[State, Instance | None]:
+    """What the server's list says of the model, `others` of its instances left aside, and the instance if it is loaded."""
     listed = (await client.list(errand.endpoint, errand.timeouts)).find(errand.key)
-    return listed is None or all(i.id != errand.instance_id for i in listed.instances)
+    mine = [i for i in listed.instances if i.id not in others] if listed else []
+    if listed is None or (listed.instances and not mine):
+        return State.NOT_LOADED, None
+    ready = next((i for i in mine if i.state is State.LOADED), None)
+    return (State.LOADED if ready else mine[0].state if mine else listed.state), ready
 
 
-async def _until(errand: Errand, true: Callable[[], Awaitable[bool]]) -> bool:
-    for attempt in range(errand.polls):
-        if await true():
-            return True
-        await asyncio.sleep(min(errand.poll_s, 0.2 * 2**attempt))
-    return False
-
-
-async def _watch(client: Client, errand: Errand, doubt: PeerError) -> LoadResult | PeerError:
+async def _watch(client: Client, errand: Errand, others: frozenset[str], doubt: PeerError) -> LoadResult | PeerError:
     """Ask the list what became of a load that nobody answered for."""
     for _ in range(errand.polls):
         await asyncio.sleep(errand.poll_s)
         try:
-            listed = (await client.list(errand.endpoint, errand.timeouts)).find(errand.key)
+            state, there = await _look(client, errand, others)
         except Unreachable as error:
             return error  # what was loading went with its server
         except PeerError as error:
             doubt = error
             continue
-        state = listed.state if listed else State.NOT_LOADED
-        if listed and state is State.LOADED and listed.instances:
-            return _result(listed.instances[0])
+        if state is State.LOADED and there:
+            return _result(there)
         if state is State.NOT_LOADED:
             return doubt
     return doubt
@@ -130,12 +101,19 @@ async def _detailed(client: Client, errand: Errand, result: LoadResult) -> LoadR
         return result  # it is loaded, only its details are not known; reconciling reads them later
     for instance in listed.instances if listed else ():
         if result.already or instance.id == result.instance_id:
-            return _result(instance, result.seconds)
+            return _result(instance, result.seconds, result.already)
     return result
 
 
-def _result(instance: Instance, seconds: float = 0.0) -> LoadResult:
-    return LoadResult(instance_id=instance.id, context_length=instance.context_length, parallel=instance.parallel, seconds=seconds)
+def _result(instance: Instance, seconds: float = 0.0, already: bool = False) -> LoadResult:
+    length, parallel = instance.context_length, instance.parallel
+    return LoadResult(instance_id=instance.id, context_length=length, parallel=parallel, seconds=seconds, already=already)
+
+
+def neighbours(errand: Errand) -> frozenset[str]:
+    """The instances on the errand's server that are other placements: one of them may be on its way out under this very name."""
+    rows = Placement.objects.filter(server_id=errand.server_id, state__in=HELD).exclude(pk=errand.placement_id).exclude(instance_id="")
+    return frozenset(rows.values_list("instance_id", flat=True))
 
 
 def _locked(errand: Errand) -> Placement | None:
@@ -151,96 +129,95 @@ def loaded(errand: Errand, result: LoadResult, seconds: float) -> bool:
         placement = _locked(errand)
         if placement is None:
             return False
+        server = placement.server
         offer = Offer.objects.filter(server_id=errand.server_id, model_id=placement.model_id).first()
+        slots = server.slots or result.parallel or 1
         if not move(
             Placement.objects.filter(pk=placement.pk),
             PlacementState.LOADING,
             PlacementState.LOADED,
             instance_id=result.instance_id,
-            slots=placement.server.slots or result.parallel or 1,
+            slots=slots,
             context_length=result.context_length,
-            gb=real_gb(placement.model, offer, result.context_length, placement.gb),
+            gb=_taken(placement, offer, result.context_length, slots),
             loaded_at=now,
+            served=False,
             **FREE,
         ):
             return False
         if offer and not result.already:
-            offer.load_seconds = blend(offer.load_seconds, seconds)
-            offer.cooldown_until, offer.cooldown_reason = None, ""
-            offer.save(update_fields=["load_seconds", "cooldown_until", "cooldown_reason"])
-        say(
-            "placement.loaded",
-            f"{placement.model} is loaded on {placement.server} after {seconds:.1f} s",
-            subject=f"server:{placement.server}",
-            seconds=round(seconds, 2),
-        )
+            taught = {"load_seconds": blend(offer.load_seconds, seconds), "cooldown_until": None, "cooldown_reason": ""}
+            Offer.objects.filter(pk=offer.pk).update(**taught)
+        how = "was there already" if result.already else f"is loaded after {seconds:.1f} s"
+        text = f"{placement.model} {how} on {server}"
+        say("placement.loaded", text, subject=f"server:{server}", seconds=round(seconds, 2))
         wake(Channel.SERVE)
         return True
 
 
-def real_gb(model: LanguageModel, offer: Offer | None, context: int | None, reserved: float) -> float:
-    """What an instance takes with the context it really got; what was reserved, if its size is known from nowhere better."""
-    if offer is None or offer.size_bytes is None or context is None or model.size_source != LanguageModel.SizeSource.LISTING:
-        return reserved
-    return need_gb(offer.size_bytes, context=context, key=model.key)
+def _taken(placement: Placement, offer: Offer | None, context: int | None, slots: int) -> float:
+    """GB that an instance takes with the context it really got; what was reserved where only its name is known."""
+    if offer is None or (offer.size_bytes is None and placement.model.size_source == LanguageModel.SizeSource.GUESS):
+        return placement.gb
+    apart = slots if placement.server.spoken in PER_SLOT else 1
+    return instance_gb(placement.model, size_bytes=offer.size_bytes, context=context, form=offer.format, slots=apart)
 
 
 def failed(errand: Errand, error: PeerError) -> None:
     """Record a load that did not happen: the memory is free again, the pair rests, and what the server said is learned."""
     now = clock.now()
     with transaction.atomic():
-        placement = _locked(errand)
-        if placement is None or not move(
-            Placement.objects.filter(pk=placement.pk),
-            PlacementState.LOADING,
-            PlacementState.FAILED,
-            ended_at=now,
-            reason=str(error),
-            **FREE,
-        ):
+        rows = Placement.objects.filter(pk=errand.placement_id)
+        placement = rows.select_related("server", "model").first()
+        if placement is None or placement.state != PlacementState.LOADING:
             return
-        offer = Offer.objects.filter(server_id=errand.server_id, model_id=placement.model_id)
-        rest = COOLDOWN_S.get(type(error), OTHER_COOLDOWN_S)
-        offer.update(cooldown_until=now + timedelta(seconds=rest), cooldown_reason=str(error))
+        lesson = _lesson(errand, placement, error)
+        if lesson.size_gb is not None:  # models before placements, as the planner locks them
+            learnable = LanguageModel.objects.filter(pk=placement.model_id).exclude(size_source=OPERATOR)
+            learnable.update(size_gb=lesson.size_gb, size_source=GUARDRAIL)
+        if not move(rows, PlacementState.LOADING, PlacementState.FAILED, ended_at=now, reason=str(error), **FREE):
+            return
+        rest: dict[str, object] = {"cooldown_until": now + timedelta(seconds=lesson.rest_s), "cooldown_reason": str(error)}
+        if lesson.context_limit is not None:
+            rest["context_limit"] = lesson.context_limit
+        if error.code in loading.CRASHES:
+            rest["crashed_at"] = now
+        Offer.objects.filter(server_id=errand.server_id, model_id=placement.model_id).update(**rest)
+        text = f"{placement.model} could not be loaded on {placement.server}: {error}"
+        say("placement.failed", text, subject=f"server:{placement.server}", level=Level.ERROR, code=error.code)
         if isinstance(error, CapabilityMissing):
             Server.objects.filter(pk=errand.server_id).update(detected="", listed_at=None)
-        if isinstance(error, OutOfMemory) and error.needs_gb is not None:
-            learnable = LanguageModel.objects.filter(pk=placement.model_id).exclude(size_source=LanguageModel.SizeSource.OPERATOR)
-            learnable.update(size_gb=error.needs_gb, size_source=LanguageModel.SizeSource.GUARDRAIL)
-        say(
-            "placement.failed",
-            f"{placement.model} could not be loaded on {placement.server}: {error}",
-            subject=f"server:{placement.server}",
-            level=Level.ERROR,
-            code=error.code,
-        )
         if error.harms_server or fault(error).misconfigured:
             note(errand.server_id, fault(error), ClusterPolicy.current(), now)
         wake(Channel.SERVE)
 
 
-def gone(errand: Errand) -> bool:
-    """Give back the memory of an instance that the server does not list any more."""
-    with transaction.atomic():
-        rows = Placement.objects.filter(pk=errand.placement_id)
-        done = move(rows, PlacementState.UNLOADING, PlacementState.GONE, ended_at=clock.now(), **FREE)
-        if done:
-            say("placement.gone", f"{errand.key} left {errand.server}", subject=f"server:{errand.server}")
-        wake(Channel.SERVE)
-        return bool(done)
+def _lesson(errand: Errand, placement: Placement, error: PeerError) -> loading.Lesson:
+    """What a failed load teaches: of the model its need, of the pair how long it rests and how much context fits."""
+    model, server = placement.model, placement.server
+    offer = Offer.objects.filter(server=server, model=model).first()
+    size = offer.size_bytes if offer else None
+    slots = (server.slots or 1) if server.spoken in PER_SLOT else 1
+    formula = size and need_gb(size, context=errand.context_length, params=model.params, key=model.key, slots=slots)
+    return loading.lesson(
+        loading.Mishap(
+            code=error.code,
+            failures=_failures(placement) + 1,
+            said_gb=error.needs_gb if isinstance(error, OutOfMemory) else None,
+            reserved_gb=placement.gb,
+            estimate_gb=formula or placement.gb,
+            room_gb=server.budget_gb - headroom_gb(server.budget_gb),
+            size_bytes=size,
+            context=errand.context_length,
+            limited=offer is not None and offer.context_limit is not None,
+            choosable=server.spoken in loading.CHOOSERS and (offer is None or offer.format not in GROWING),
+        )
+    )
 
 
-def stayed(errand: Errand, text: str) -> None:
-    """An unload did not work: the placement stays, as if used now so that another one is tried first, and the server is looked at."""
-    now = clock.now()
-    with transaction.atomic():
-        rows = Placement.objects.filter(pk=errand.placement_id)
-        if move(rows, PlacementState.UNLOADING, PlacementState.LOADED, loaded_at=now, used_at=now, **FREE):
-            say(
-                "placement.stayed",
-                f"{errand.key} could not be unloaded from {errand.server}: {text}",
-                subject=f"server:{errand.server}",
-                level=Level.ERROR,
-            )
-        Server.objects.filter(pk=errand.server_id).update(listed_at=None)
-        wake(Channel.SERVE)
+def _failures(placement: Placement) -> int:
+    """How many loads of this model here have failed before since one succeeded."""
+    tries = Placement.objects.filter(server=placement.server, model=placement.model, adopted=False)
+    last = tries.aggregate(at=Max("loaded_at"))["at"]
+    missed = tries.filter(state=PlacementState.FAILED)
+    return (missed.filter(created_at__gt=last) if last else missed).count()

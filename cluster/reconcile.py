@@ -1,21 +1,31 @@
 """Make the rows agree with what a server lists: its models, what is in memory, what somebody else loaded, what vanished."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from itertools import chain
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import transaction
 
+from cluster.lmstudio.dialects import fixed
 from cluster.lmstudio.values import Dialect, Instance, ListedModel, Listing, State
 from cluster.logic.lifecycle import HELD, PlacementState
-from cluster.logic.memory import guess_gb, need_gb
-from cluster.logic.naming import meant
+from cluster.logic.memory import GIB, OPERATOR, PER_SLOT, instance_gb
 from cluster.models import LanguageModel, Offer, Placement, Server
+from cluster.shelf import Shelf
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.leases import CATALOGUE, FREE, alone, living
 from swwbot_site.lib.leases import abandoned as left
 from swwbot_site.lib.transitions import move
 from swwbot_site.lib.wake import Channel, wake
+
+NOBODY: Final = 0
+"""The owner of a load that is not ours: its lease has always run out, so its server is looked at again and again until it is settled."""
+
+MANY: Final = 50
+"""Of a longer list, as a cloud has it, only the models are kept that somebody has asked for or that the server is preferred for."""
+
+ROUNDED: Final = timedelta(seconds=5)
+"""How exactly it is known when a server lets something go by itself: it tells whole seconds, and is not asked every second."""
 
 
 def reconcile(server_id: int, listing: Listing, asked_at: datetime, now: datetime) -> None:
@@ -23,8 +33,14 @@ def reconcile(server_id: int, listing: Listing, asked_at: datetime, now: datetim
     with transaction.atomic():
         alone(CATALOGUE)
         server = Server.objects.get(pk=server_id)
-        catalogue = Catalogue()
         offers = {offer.model_id: offer for offer in Offer.objects.filter(server=server)}
+        shelf = Shelf()
+        if listing.dialect is Dialect.OPENAI and len(listing.models) > MANY:
+            listing = listing.among(shelf.names() | {str(name).lower() for name in server.preferred_models})
+        looked = [(listed, shelf.model(listed)) for listed in sorted(listing.models, key=lambda m: m.key)]
+        kept = {model.pk for _, model in looked}
+        lost = set() if listing.dialect is Dialect.LMSTUDIO_V0 and listing.jit is False else offers.keys() - kept
+        shelf.weigh(server, listing.dialect, looked, kept | lost)
         held = list(
             Placement.objects.select_for_update(no_key=True, of=("self",))
             .select_related("model")
@@ -32,23 +48,24 @@ def reconcile(server_id: int, listing: Listing, asked_at: datetime, now: datetim
             .order_by("pk")
         )
         abandoned = set(Placement.objects.filter(left(now, living()), server=server, state__in=HELD).values_list("pk", flat=True))
-        matched: set[int] = set()
+        Offer.objects.filter(server=server, model_id__in=lost).delete()
         mine: dict[int, Offer] = {}
-        for listed in sorted(listing.models, key=lambda m: m.key):
-            model = catalogue.row(listed)
-            offer = mine.get(model.pk)
-            if offer is None:  # a second name of one model, such as another quantization, adds nothing to what is offered
-                offer = mine[model.pk] = _offer(server, model, listed, offers.pop(model.pk, None), now)
+        for listed, model in looked:
+            if model.pk not in mine:  # a second name of one model, such as another quantization, adds nothing to what is offered
+                mine[model.pk] = _offer(server, model, listed, offers.get(model.pk), now)
+        matched: set[int] = set()
+        for listed, model in looked:
             for instance in _instances(listing, listed):
                 row = _find(held, model, instance)
-                if row:
-                    matched.add(row.pk)
-                    _refresh(row, server, instance, row.pk in abandoned, now)
-                elif instance.state is State.LOADED:
-                    held.append(_adopt(server, model, instance, listing, now))
-                    matched.add(held[-1].pk)
-        if not (listing.dialect is Dialect.LMSTUDIO_V0 and listing.jit is False):
-            Offer.objects.filter(pk__in=[offer.pk for offer in offers.values()]).delete()
+                if row is None:
+                    row = _adopt(server, model, mine[model.pk], instance, listing.dialect, now)
+                    if row is None:
+                        continue
+                    held.append(row)
+                else:
+                    row.model = model if row.model_id == model.pk else row.model  # as it was weighed just now
+                    _refresh(row, server, mine[model.pk], instance, listing.dialect, row.pk in abandoned, now)
+                matched.add(row.pk)
         certain = all(i.state is not State.UNKNOWN for m in listing.models for i in m.instances)
         for row in held:
             if row.pk not in matched and certain and (row.loaded_at or row.created_at) < asked_at:
@@ -56,57 +73,13 @@ def reconcile(server_id: int, listing: Listing, asked_at: datetime, now: datetim
         wake(Channel.SERVE)
 
 
-class Catalogue:
-    """All models by name, read once; the caller holds the catalogue's lock."""
-
-    def __init__(self) -> None:
-        self._rows = list(LanguageModel.objects.order_by("id"))
-        self._listed = set(Offer.objects.values_list("model_id", flat=True))
-
-    def row(self, listed: ListedModel) -> LanguageModel:
-        """The row of a listed model: the one of its key, of one of its names, or a name that somebody asked for; otherwise a new one."""
-        instances = {i.id for i in listed.instances}
-        names = [listed.key.lower(), *(a.lower() for a in listed.aliases if a not in instances)]
-        exact = (m for m in self._rows if m.key == names[0])
-        named = (m for m in self._rows if {m.key, *m.aliases} & set(names))
-        asked = (m for m in self._rows if m.pk not in self._listed and meant(m.key, names))
-        row = next(chain(exact, named, asked), None)
-        if row is None:  # somebody may be asking for it for the first time at this very moment
-            row, _ = LanguageModel.objects.get_or_create(key=names[0], defaults={"size_gb": guess_gb(names[0])})
-            self._rows.append(row)
-        size, source = _size(row, listed)
-        fresh = {
-            "aliases": sorted({*row.aliases, *names} - {row.key}),
-            "size_gb": size,
-            "size_source": source,
-            "format": listed.format or row.format,
-            "kind": listed.kind or row.kind,
-            "max_context_length": listed.max_context_length or row.max_context_length,
-        }
-        if any(getattr(row, name) != value for name, value in fresh.items()):
-            for name, value in fresh.items():
-                setattr(row, name, value)
-            row.save()
-        self._listed.add(row.pk)
-        return row
-
-
-def _size(row: LanguageModel, listed: ListedModel) -> tuple[float, str]:
-    """What it needs and how we know: the operator's word, then a server's, then its listing, then a guess."""
-    source = LanguageModel.SizeSource
-    if row.size_source in (source.OPERATOR, source.GUARDRAIL) or listed.size_bytes is None:
-        return row.size_gb, row.size_source
-    need = round(need_gb(listed.size_bytes, context=row.context_length, params=listed.params, key=listed.key), 2)
-    if row.size_source == source.LISTING and need < row.size_gb:
-        return row.size_gb, row.size_source  # another server has a larger file of it; the larger need is the safe one
-    return need, source.LISTING
-
-
 def _offer(server: Server, model: LanguageModel, listed: ListedModel, row: Offer | None, now: datetime) -> Offer:
-    values = {"key": listed.key, "size_bytes": listed.size_bytes, "format": listed.format}
+    values: dict[str, object] = {"key": listed.key, "size_bytes": listed.size_bytes, "format": listed.format}
     if row is None:
         return Offer.objects.create(server=server, model=model, listed_at=now, **values)
     if any(getattr(row, name) != value for name, value in values.items()):
+        if listed.size_bytes != row.size_bytes:  # another file: what its predecessor taught of memory is void
+            values |= {"context_limit": None, "cooldown_until": None, "cooldown_reason": ""}
         Offer.objects.filter(pk=row.pk).update(listed_at=now, **values)
         for name, value in values.items():
             setattr(row, name, value)
@@ -115,7 +88,7 @@ def _offer(server: Server, model: LanguageModel, listed: ListedModel, row: Offer
 
 def _instances(listing: Listing, listed: ListedModel) -> Iterable[Instance]:
     """What is in memory. A server without a life cycle has everything it lists always ready."""
-    if listing.dialect is Dialect.OPENAI:
+    if fixed(listing.dialect) and not listed.instances:
         return (Instance(id=listed.key, state=State.LOADED),)
     return listed.instances
 
@@ -127,57 +100,91 @@ def _find(held: list[Placement], model: LanguageModel, instance: Instance) -> Pl
     return next(by_id, None) or next(loading, None)
 
 
-def _refresh(row: Placement, server: Server, instance: Instance, abandoned: bool, now: datetime) -> None:
+def _refresh(row: Placement, server: Server, offer: Offer, instance: Instance, dialect: Dialect, abandoned: bool, now: datetime) -> None:
     rows = Placement.objects.filter(pk=row.pk)
-    slots = server.slots or instance.parallel or row.slots
+    fresh = _shown(row, server, offer, instance, dialect, now)
     if row.state == PlacementState.LOADED:
-        if (row.slots, row.context_length) != (slots, instance.context_length or row.context_length):
-            rows.update(slots=slots, context_length=instance.context_length or row.context_length)
+        if any(getattr(row, name) != value for name, value in fresh.items()):
+            rows.update(**fresh)
     elif not abandoned or instance.state is not State.LOADED:
         return
     elif row.state == PlacementState.LOADING:
-        move(
-            rows,
-            PlacementState.LOADING,
-            PlacementState.LOADED,
-            instance_id=instance.id,
-            slots=slots,
-            context_length=instance.context_length,
-            loaded_at=now,
-            **FREE,
-        )
-        say("placement.loaded", f"{row.model} is loaded on {server}; who had asked for it is gone", subject=f"server:{server}")
+        fresh |= {"instance_id": instance.id, "loaded_at": now, "served": False, **FREE}
+        move(rows, PlacementState.LOADING, PlacementState.LOADED, **fresh)
+        whose = "somebody else did that" if row.adopted else "who had asked for it is gone"
+        say("placement.loaded", f"{row.model} is loaded on {server}; {whose}", subject=f"server:{server}")
     else:
         move(rows, PlacementState.UNLOADING, PlacementState.LOADED, **FREE)
 
 
-def _adopt(server: Server, model: LanguageModel, instance: Instance, listing: Listing, now: datetime) -> Placement:
-    fixed = listing.dialect is Dialect.OPENAI
+def _shown(row: Placement, server: Server, offer: Offer, instance: Instance, dialect: Dialect, now: datetime) -> dict[str, object]:
+    """The columns that follow the server: slots, context and the memory they take, and when it goes by itself."""
+    slots = server.slots or instance.parallel or row.slots
+    context = instance.context_length or row.context_length
+    fresh: dict[str, object] = {"slots": slots, "context_length": context, "expires_at": _expires(row, instance, now)}
+    if not fixed(dialect) and (instance.memory_bytes or (slots, context) != (row.slots, row.context_length)):
+        fresh["gb"] = _gb(row.model, offer, instance, context, slots, dialect)
+    return fresh
+
+
+def _expires(row: Placement, instance: Instance, now: datetime) -> datetime | None:
+    """When the server lets it go if nobody uses it; as it is known, if it is still that within seconds."""
+    if instance.ttl_s is None:
+        return None
+    at, known = now + timedelta(seconds=instance.ttl_s), row.expires_at
+    return known if known and abs(at - known) < ROUNDED else at
+
+
+def _gb(model: LanguageModel, offer: Offer, instance: Instance, context: int | None, slots: int, dialect: Dialect) -> float:
+    """What an instance takes: what its server counts, otherwise what we reckon."""
+    if instance.memory_bytes and model.size_source != OPERATOR:
+        return instance.memory_bytes / GIB
+    apart = slots if dialect in PER_SLOT else 1
+    return instance_gb(model, size_bytes=offer.size_bytes, context=context, form=offer.format, slots=apart)
+
+
+def _adopt(server: Server, model: LanguageModel, offer: Offer, instance: Instance, dialect: Dialect, now: datetime) -> Placement | None:
+    """A placement for what is not ours; none while that cannot be said, or where another load is under way that is known already."""
+    always, ready = fixed(dialect), instance.state is State.LOADED
+    if instance.state not in (State.LOADED, State.LOADING):
+        return None
+    if not ready:
+        Server.objects.select_for_update(no_key=True).get(pk=server.pk)  # as does who reserves a load here
+        if Placement.objects.filter(server=server, state=PlacementState.LOADING).exists():
+            return None
+    slots = server.slots or instance.parallel or 1
     row = Placement.objects.create(
         server=server,
         model=model,
-        state=PlacementState.LOADED,
+        state=PlacementState.LOADED if ready else PlacementState.LOADING,
         instance_id=instance.id,
-        gb=0.0 if fixed else model.size_gb,
-        slots=server.slots or instance.parallel or 1,
+        gb=0.0 if always else _gb(model, offer, instance, instance.context_length, slots, dialect),
+        slots=slots,
         context_length=instance.context_length,
         adopted=True,
-        reason="always there" if fixed else "found loaded",
+        reason="always there" if always else "found loaded" if ready else "found loading",
         created_at=now,
-        loaded_at=now,
+        loaded_at=now if ready else None,
+        expires_at=None if instance.ttl_s is None else now + timedelta(seconds=instance.ttl_s),
+        **({} if ready else {"lease_owner": NOBODY, "lease_until": now}),
     )
-    if not fixed:
-        say("placement.adopted", f"{instance.id} is loaded on {server}; somebody else did that", subject=f"server:{server}")
+    if not always:
+        what = "loaded" if ready else "loading"
+        say("placement.adopted", f"{instance.id} is {what} on {server}; somebody else did that", subject=f"server:{server}")
     return row
 
 
 def _vanished(row: Placement, server: Server, abandoned: bool, now: datetime) -> None:
     rows = Placement.objects.filter(pk=row.pk)
     if row.state == PlacementState.LOADED:
-        move(rows, PlacementState.LOADED, PlacementState.GONE, ended_at=now, reason="the server does not list it any more")
-        say("placement.lost", f"{row.model} is gone from {server} without our doing", subject=f"server:{server}", level=Level.WARNING)
+        over = row.expires_at is not None and row.expires_at <= now + ROUNDED
+        text = "its time to live was over" if over else "the server does not list it any more"
+        if move(rows, PlacementState.LOADED, PlacementState.GONE, ended_at=now, reason=text):
+            told = f"{row.model} left {server} by itself: {text}" if over else f"{row.model} is gone from {server} without our doing"
+            kind, level = ("placement.gone", Level.INFO) if over else ("placement.lost", Level.WARNING)
+            say(kind, told, subject=f"server:{server}", level=level)
     elif row.state == PlacementState.UNLOADING and abandoned:
         move(rows, PlacementState.UNLOADING, PlacementState.GONE, ended_at=now, **FREE)
     elif row.state == PlacementState.LOADING and abandoned:
-        text = "who had asked for it is gone, and the server is not loading it"
+        text = "its load came to nothing" if row.adopted else "who had asked for it is gone, and the server is not loading it"
         move(rows, PlacementState.LOADING, PlacementState.FAILED, ended_at=now, reason=text, **FREE)

@@ -4,124 +4,98 @@
 
     5 plan     demand per model + cluster state → seats to give, models to load, what to evict      cluster/plan.py
     6 seat     under a short lock: write the reservations; commit                                    cluster/seat.py
-    7 ready    outside any lock: unload, load, wait until the server confirms                        cluster/ready.py
+    7 ready    outside any lock: load, unload, wait until the server confirms                        cluster/ready.py, leave.py
     8 ask      the chat completion                                                                   cluster/ask.py
     9 finish   store text, usage, timings; give the seat back; tell the breaker                      cluster/finish.py
 
-Beside it: `probe` looks at servers, `reconcile` makes rows agree with what they list.
+Beside it: `hedge` asks twice where the first token is late, `probe` looks at servers, `reconcile` makes rows agree with what they
+list, `lease` keeps what is held and takes back what dead engines held.
 """
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Min, Q
 
-from cluster import ask, finish, plan, probe, queue, ready, reconcile, seat
+from cluster import arrivals, ask, finish, hedge, lease, leave, plan, probe, queue, ready, reconcile, seat
+from cluster.catalogue import Catalogue
 from cluster.lmstudio.client import Client
 from cluster.lmstudio.errors import PeerError
 from cluster.lmstudio.values import Endpoint, Timeouts
-from cluster.logic.lifecycle import GenerationState, PlacementState
+from cluster.logic.lifecycle import GenerationState
 from cluster.logic.order import Errand, Orders, Outcome, Ticket
-from cluster.models import ClusterPolicy, Generation, Placement, Seat, Server
+from cluster.models import ClusterPolicy, Generation
 from swwbot_site.lib import clock
-from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.hooks import step
-from swwbot_site.lib.leases import FREE, LEASE, abandoned
 from swwbot_site.lib.loops import Context, Loop, Rows
-from swwbot_site.lib.transitions import move
 from swwbot_site.lib.wake import Channel, wake
 
 log = structlog.get_logger(__name__)
 
-IDLE_S = 1.0
-"""How often the loop looks by itself."""
+BUSY_S = 1.0
+"""How often the loop looks by itself while something is in flight or waits."""
+
+REST_S = 3.0
+"""How often it looks by itself while nothing happens: whoever makes work rings, and what has a time is known beforehand."""
+
+LOOK_S = 0.25
+"""How often, at most, it is looked which servers are due and which deadlines have passed."""
+
+PACE_S = 0.005
+"""The least time between two rounds: what comes back meanwhile is planned for at once."""
 
 PATIENCE_S = 6.0
 """How long a stopping engine lets its running answers finish."""
 
 
-def reserve(owner: int, capacity: int, now: datetime) -> Orders:
+def reserve(owner: int, capacity: int, now: datetime, catalogue: Catalogue | None = None, told: seat.Told | None = None) -> Orders:
     """Steps 5 and 6: plan and reserve, one engine at a time; the lock is the policy's row."""
-    waiting = Generation.objects.filter(state=GenerationState.QUEUED).exists()
-    policy = ClusterPolicy.current()
-    if not waiting and policy.keep_models_loaded:
+    # In the order of its index: otherwise Postgres may look through all that were ever answered to find one that waits.
+    waiting = Generation.objects.filter(state=GenerationState.QUEUED).order_by("model_id", "turn_at", "id").values_list("pk").first()
+    if not waiting and plan.rests(ClusterPolicy.current(), now):
         return Orders()
-    queue.expire(now)
     with transaction.atomic():
-        policy = ClusterPolicy.objects.select_for_update(no_key=True).get(pk=policy.pk)
+        policy = ClusterPolicy.locked()
         step("plan.before")
-        decision = plan.decide(policy, now)
+        arrivals.count(policy, now)
+        decision = plan.decide(policy, now, capacity, catalogue)
         step("seat.before")
-        orders = seat.seat(decision, policy, owner, capacity, now)
+        orders = seat.seat(decision, policy, owner, now, told)
+        if 0 < capacity <= len(orders.tickets):
+            wake(Channel.SERVE)  # there may be more than this engine can take
     step("seat.after")
     return orders
 
 
-def renew(owner: int, generations: Sequence[int], placements: Sequence[int], now: datetime) -> None:
-    """Renew the leases of what an engine really has in hand; what it only holds on paper runs out and is taken back.
-
-    What somebody has locked at this moment is being settled, and needs no renewal.
-    """
-    with transaction.atomic():
-        mine = Generation.objects.filter(lease_owner=owner, state=GenerationState.RUNNING, pk__in=generations)
-        ids = list(mine.order_by("pk").select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list("pk", flat=True))
-        Generation.objects.filter(pk__in=ids).update(lease_until=now + LEASE)
-        Seat.objects.filter(lease_owner=owner, generation_id__in=ids).update(lease_until=now + LEASE)
-    with transaction.atomic():
-        held = Placement.objects.filter(lease_owner=owner, pk__in=placements)
-        ids = list(held.order_by("pk").select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list("pk", flat=True))
-        Placement.objects.filter(pk__in=ids).update(lease_until=now + LEASE)
+def soonest(now: datetime) -> datetime | None:
+    """When something is due that nobody rings for: a request that rests, a deadline, a look at a server."""
+    waiting = Generation.objects.filter(state=GenerationState.QUEUED)
+    times = waiting.aggregate(ripe=Min("not_before", filter=Q(not_before__gt=now)), late=Min("deadline"))
+    return min((moment for moment in (*times.values(), probe.soonest()) if moment), default=None)
 
 
-def reap(now: datetime, alive: frozenset[int]) -> int:
-    """Give back what dead engines had in flight: it waits again, and the attempt is not counted. Their loads are looked at."""
-    _look_at(Placement.objects.filter(abandoned(now, alive), state__in=[PlacementState.LOADING, PlacementState.UNLOADING]))
-    with transaction.atomic():
-        lost = Generation.objects.filter(abandoned(now, alive), state=GenerationState.RUNNING)
-        ids = list(lost.select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list("pk", flat=True))
-        return give_back(ids, "its engine died") if ids else 0
+def settle(outcomes: Sequence[Outcome], owner: int, *, stopping: bool) -> None:
+    """Step 9. An engine that stops will not take what waits for the seats: others hear of them."""
+    finish.finish(outcomes, owner)
+    if stopping:
+        wake(Channel.SERVE, Channel.DELIVER)
 
 
-def give_back(ids: list[int], why: str) -> int:
-    """Running generations back into the queue, their seats free."""
-    with transaction.atomic():
-        Seat.objects.filter(generation_id__in=ids).delete()
-        count = move(Generation.objects.filter(pk__in=ids), GenerationState.RUNNING, GenerationState.QUEUED, **FREE)
-        if count:
-            say("generation.requeued", f"{count} requests wait again: {why}", level=Level.WARNING)
-            wake(Channel.SERVE)
-        return count
-
-
-def release(owner: int, tickets: list[int]) -> None:
-    """At the end of an engine: what it has not finished waits again; its loads may be taken over at once."""
-    mine = Generation.objects.filter(pk__in=tickets, lease_owner=owner).values_list("pk", flat=True)
-    give_back(list(mine), "the engine stops")
-    held = Placement.objects.filter(lease_owner=owner, state__in=[PlacementState.LOADING, PlacementState.UNLOADING])
-    _look_at(held)
-    held.update(lease_until=clock.now() - timedelta(seconds=1))
-
-
-def _look_at(placements: QuerySet[Placement]) -> None:
-    """Let the servers of placements that nobody looks after be asked what became of them."""
-    servers = sorted(set(placements.values_list("server_id", flat=True)))
-    if servers and Server.objects.filter(pk__in=servers).update(listed_at=None):
-        wake(Channel.SERVE)
-
-
-async def _look(client: Client, rows: Rows, server_id: int, target: Endpoint, limits: Timeouts) -> None:
-    """Look at a server, and make the rows agree with what it lists."""
+async def _look(client: Client, rows: Rows, server_id: int, target: Endpoint, limits: Timeouts) -> bool:
+    """Look at a server, and make the rows agree with what it lists. Returns whether it answered."""
     look = await probe.probe(client, target, limits)
     if isinstance(look, PeerError):
         await rows(probe.unseen, server_id, look)
-        return
+        return False
     await rows(reconcile.reconcile, server_id, look.listing, look.listed_at, clock.now())
     await rows(probe.seen, server_id, look)
+    return True
 
 
 async def _landed(flights: list[asyncio.Task[None]], hurry: asyncio.Event) -> None:
@@ -145,6 +119,9 @@ class Serve:
         self._outcomes: list[Outcome] = []
         self._batch: tuple[Outcome, ...] = ()
         self._back = asyncio.Event()
+        self._catalogue = Catalogue()
+        self._told: seat.Told = {}
+        self._looked_at = self._planned_at = datetime.min.replace(tzinfo=UTC)
         self._store: asyncio.Task[None] | None = None
 
     async def turn(self, context: Context) -> float:
@@ -153,21 +130,37 @@ class Serve:
         if self._store is None:
             self._store = context.spawn(self._storing(context), "store")
         now = clock.now()
-        for server_id, target, limits in await context.rows(probe.due, context.owner, now):
-            look = context.spawn(_look(client, context.rows, server_id, target, limits), f"probe {server_id}")
-            self._looks.add(look)
-            look.add_done_callback(self._looks.discard)
+        if now - self._looked_at >= timedelta(seconds=LOOK_S):
+            self._looked_at = now
+            await self._survey(context, client, now)
         capacity = settings.ENGINE_IN_FLIGHT - len(self._flights)
-        orders = await context.rows(reserve, context.owner, capacity, now)
+        if capacity <= 0 and now - self._planned_at < timedelta(seconds=BUSY_S):
+            return BUSY_S
+        self._planned_at = now
+        orders = await context.rows(reserve, context.owner, capacity, now, self._catalogue, self._told)
         for ticket in orders.tickets:
-            self._flights[ticket.generation_id] = context.spawn(self._flight(client, ticket), f"ask {ticket.generation_id}")
+            self._flights[ticket.generation_id] = context.spawn(self._flight(context, client, ticket), f"ask {ticket.generation_id}")
         for errand in orders.loads:
             self._errand(context, errand, ready.load(client, context.rows, errand))
         for errand in orders.unloads:
-            self._errand(context, errand, ready.unload(client, context.rows, errand))
-        if orders.until:
-            return min(IDLE_S, max(0.05, (orders.until - now).total_seconds()))
-        return IDLE_S
+            self._errand(context, errand, leave.unload(client, context.rows, errand))
+        return await self._pause(context, orders, now)
+
+    async def _survey(self, context: Context, client: Client, now: datetime) -> None:
+        """Look at servers that are due; end what waited past its deadline."""
+        for server_id, target, limits in await context.rows(probe.due, context.owner, now):
+            look = context.spawn(self._look(context, client, server_id, target, limits), f"probe {server_id}")
+            self._looks.add(look)
+            look.add_done_callback(self._looks.discard)
+        await context.rows(queue.expire, now)
+
+    async def _pause(self, context: Context, orders: Orders, now: datetime) -> float:
+        """Seconds until the next round if nobody rings."""
+        if orders.tickets or self._flights:
+            return BUSY_S
+        moments = (orders.until, await context.rows(soonest, now))
+        due = min((moment for moment in moments if moment), default=None)
+        return min(REST_S, max(LOOK_S, (due - now).total_seconds())) if due else REST_S
 
     async def finish(self, context: Context) -> None:
         """Let the running answers finish for a while, then give the rest back."""
@@ -182,12 +175,19 @@ class Serve:
             await asyncio.wait([self._store])
         left = (*self._batch, *self._outcomes)
         if left:
-            await context.rows(finish.finish, left, context.owner)
-        await context.rows(release, context.owner, unfinished)
+            await context.rows(settle, left, context.owner, stopping=True)
+        await context.rows(lease.release, context.owner, unfinished)
 
-    async def _flight(self, client: Client, ticket: Ticket) -> None:
+    async def _look(self, context: Context, client: Client, server_id: int, target: Endpoint, limits: Timeouts) -> None:
+        """Look at a server, and unload the copies it has too many of."""
+        if await _look(client, context.rows, server_id, target, limits):
+            for errand in await context.rows(leave.duplicates, server_id, context.owner, clock.now()):
+                self._errand(context, errand, leave.unload(client, context.rows, errand))
+
+    async def _flight(self, context: Context, client: Client, ticket: Ticket) -> None:
         try:
-            outcome = await ask.ask(client, ticket)
+            one = partial(ask.ask, client)
+            outcome = await (hedge.race(ticket, one, context.rows, context.owner) if ticket.hedge_after_s else one(ticket))
             self._outcomes.append(outcome)  # the list may have been taken away meanwhile: look it up after the wait
             self._back.set()
         finally:
@@ -200,7 +200,7 @@ class Serve:
             self._back.clear()
             self._batch, self._outcomes = tuple(self._outcomes), []
             try:
-                await context.rows(finish.finish, self._batch, context.owner)
+                await context.rows(settle, self._batch, context.owner, stopping=context.stopping.is_set())
             except Exception:  # one bad outcome must not end the storing of all others
                 log.exception("serve.store_failed", outcomes=len(self._batch))
                 await self._one_by_one(context)
@@ -224,10 +224,12 @@ class Serve:
     def renew(self, owner: int, now: datetime) -> None:
         """Rows: the heartbeat of what is in flight, come back, loading or unloading."""
         back = [o.ticket.generation_id for o in (*self._outcomes, *self._batch)]
-        renew(owner, [*self._flights, *back], list(self._errands), now)
+        lease.renew(owner, [*self._flights, *back], list(self._errands), now)
 
 
 def loop() -> Loop:
     """The serving loop of a new engine."""
     serve = Serve()
-    return Loop(name="serve", channel=Channel.SERVE, turn=serve.turn, finish=serve.finish, renew=serve.renew, reap=reap)
+    return Loop(
+        name="serve", channel=Channel.SERVE, turn=serve.turn, pace_s=PACE_S, finish=serve.finish, renew=serve.renew, reap=lease.reap
+    )

@@ -39,8 +39,11 @@ from swwbot_site.lib.wake import Channel, wake
 
 log = structlog.get_logger(__name__)
 
-IDLE_S = 1.0
-"""How often each loop looks by itself."""
+IDLE_S = 3.0
+"""How often each loop looks by itself while nothing happens: whoever makes work rings, and what has a time is known beforehand."""
+
+PACE_S = 0.05
+"""The least time between two rounds of delivering, however many answers come back."""
 
 BATCH = 200
 
@@ -234,5 +237,5 @@ def loops() -> tuple[Loop, Loop]:
     listen, deliver = Listen(), Deliver()
     return (
         Loop(name="listen", channel=Channel.LISTEN, turn=listen.turn, finish=listen.finish, renew=listen.renew),
-        Loop(name="deliver", channel=Channel.DELIVER, turn=deliver.turn, finish=deliver.finish, renew=deliver.renew),
+        Loop(name="deliver", channel=Channel.DELIVER, turn=deliver.turn, pace_s=PACE_S, finish=deliver.finish, renew=deliver.renew),
     )

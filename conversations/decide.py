@@ -12,6 +12,7 @@ from cluster.logic.request import Request
 from conversations.feed.identity import ais, color, drawn, name
 from conversations.logic import context, prompt
 from conversations.logic.context import Slugs
+from conversations.logic.detection import mentions
 from conversations.logic.dice import throw
 from conversations.logic.lifecycle import Debt, Mode, ReplyState
 from conversations.logic.message import Line
@@ -53,9 +54,15 @@ def decide(message: Message, scene: Scene, personas: Sequence[Persona], now: dat
         spend.lock(yes.persona.id for yes in verdict.yes)
     for yes in verdict.yes:
         count += _reply(message, scene, yes, slugs, told, now)
+    queue.expect(called(message.text, personas), min(now, message.born_at))
     if Message.objects.filter(pk=message.pk, decided_at__isnull=True).update(decided_at=now, verdict=told) != 1:
         raise AssertionError("the row is locked and was not decided")
     return count
+
+
+def called(text: str, personas: Sequence[Persona]) -> list[str]:
+    """The models of those whom a text calls by name, whoever wrote it and whether or not they answer."""
+    return [persona.model for persona in personas if persona.enabled and mentions(text, (persona.username, *persona.aliases))]
 
 
 def _reply(message: Message, scene: Scene, yes: Yes, slugs: Slugs, told: dict[str, Any], now: datetime) -> int:
@@ -133,6 +140,7 @@ def queued(reply: Reply, persona: Persona, now: datetime) -> bool:
                 priority=persona.priority if wish is None else wish,
                 deadline=reply.deadline,
                 pin=persona.preferred_server,
+                cache=persona.cache_answers,
             )
     except BotError as error:
         if reply.permit_id:

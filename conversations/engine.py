@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 SHIFT_OVER: Final = "the shift is over"
 STEADY_S: Final = 0.5
 RETRY_S: Final = 1.0
+LONG_S: Final = 0.02
+"""Up to here a turn is short."""
 
 
 async def run(queue: str, ended: Callable[[], str], seconds: float, hand_over: Callable[[], object] = lambda: None) -> str:
@@ -115,19 +117,23 @@ class _Shift:
 
     async def _turns(self, loop: Loop) -> None:
         """One loop, turn after turn, until the shift ends. A turn that fails is told and tried again."""
-        bell = self.context.bells[loop.channel]
+        bell, clock = self.context.bells[loop.channel], asyncio.get_running_loop().time
         while not self.stopping.is_set():
             bell.clear()
+            begun = clock()
             try:
                 pause = await loop.turn(self.context)
             except Exception as error:  # the outermost guard of a loop: it must not die of one bad row
                 log.exception("engine.turn_failed", loop=loop.name)
                 await self.rows(roster.complain, loop.name, error)
                 pause = RETRY_S
+            took = clock() - begun
             try:
                 await asyncio.wait_for(bell.wait(), pause)
             except TimeoutError:
                 continue
+            # What rings meanwhile is done in one turn. A turn that took long is not begun again at once: others use the database too.
+            await asyncio.sleep(begun + max(loop.pace_s, 2 * took - LONG_S) - clock())
 
     async def _watch(self) -> None:
         """Look whether the shift should end before its time, or faster."""

@@ -45,6 +45,7 @@ def persona(row: Entity) -> Persona:
         max_age_s=row.max_age_s,
         when_limited=row.when_limited,
         hold=row.hold,
+        cache_answers=row.cache_answers,
     )
 
 

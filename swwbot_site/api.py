@@ -14,9 +14,11 @@ from rest_framework import serializers
 from rest_framework.routers import DefaultRouter
 
 from cluster import read as cluster
-from cluster.api.overview import OverviewSerializer
+from cluster import warm
+from cluster.api.overview import OverviewSerializer, WarmthSerializer
 from cluster.api.views import GenerationView, ModelView, PlacementView, PolicyView, ServerView
 from cluster.read import Overview
+from cluster.warm import Warmth
 from conversations import read as conversations
 from conversations.api.serializers import PaceSerializer, SourceSerializer, WorkerSerializer
 from conversations.api.views import EngineView, FeedView, MessageView, ReplyView
@@ -29,6 +31,9 @@ from swwbot_site.models import Event
 
 LATELY: Final = timedelta(minutes=5)
 """How far back the status counts."""
+
+DAY: Final = timedelta(days=1)
+"""How far back it judges guesses about models."""
 
 
 class EventSerializer(serializers.ModelSerializer[Event]):
@@ -64,24 +69,26 @@ class EventView(Rows[Event]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """Everything at one moment; `pace` counts the last five minutes."""
+    """Everything at one moment; `pace` counts the last five minutes, `warmth` the last day."""
 
     now: datetime
     cluster: Overview
     engines: tuple[Worker, ...]
     feeds: tuple[Source, ...]
     pace: Pace
+    warmth: Warmth
 
 
 @extend_schema_serializer(many=False)
 class StatusSerializer(serializers.Serializer[Any]):
-    """Everything at one moment; `pace` counts the last five minutes."""
+    """Everything at one moment; `pace` counts the last five minutes, `warmth` the last day."""
 
     now = serializers.DateTimeField()
     cluster = OverviewSerializer()
     engines = WorkerSerializer(many=True)
     feeds = SourceSerializer(many=True)
     pace = PaceSerializer()
+    warmth = WarmthSerializer()
 
 
 @extend_schema_view(list=extend_schema(operation_id="status_retrieve"))
@@ -99,6 +106,7 @@ class StatusView(One):
             engines=conversations.engines(now),
             feeds=conversations.feeds(),
             pace=conversations.pace(now - LATELY),
+            warmth=warm.report(now - DAY),
         )
 
 

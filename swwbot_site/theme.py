@@ -39,6 +39,8 @@ UNFOLD: Final[dict[str, Any]] = {
                     _item("On disk", "hard_drive", "cluster_offer"),
                     _item("Generations", "playlist_play", "cluster_generation"),
                     _item("In flight", "flight", "cluster_seat"),
+                    _item("Shares", "balance", "cluster_share"),
+                    _item("Calls for servers", "cell_tower", "cluster_notice"),
                     _item("Policy", "tune", "cluster_clusterpolicy"),
                 ],
             },

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from cluster.models import ClusterPolicy, Generation, LanguageModel, Offer, Placement, Seat, Server
+from cluster.models import ClusterPolicy, Generation, LanguageModel, Notice, Offer, Placement, Seat, Server, Share
 from conversations.models import Engine, Feed, Message, Reply
 from entities.models import Entity, Permit, RateLimit
 from swwbot_site.lib import clock, leases
@@ -89,6 +89,7 @@ def generation(**over: Any) -> Generation:
         "request": {"messages": [{"role": "user", "content": "Hello?"}]},
         "queued_at": now,
     } | over
+    values = {"share_at": values["queued_at"], "turn_at": values["queued_at"] + timedelta(seconds=3 * values.get("priority", 50))} | values
     if not _given(over, "model"):
         values["model"] = model()
     if values["state"] == "running":
@@ -112,6 +113,18 @@ def seat(**over: Any) -> Seat:
     if not _given(over, "placement"):
         values["placement"] = placement(model=values["generation"].model)
     return Seat.objects.create(**values)
+
+
+def share(**over: Any) -> Share:
+    """A caller of weight 1."""
+    return Share.objects.create(**{"caller": f"entity:caller-{next(_number)}"} | over)
+
+
+def notice(**over: Any) -> Notice:
+    """A call for more servers that stands and is told now."""
+    now = clock.now()
+    values = {"event": "scale_out", "subject": f"model:maker/model-{next(_number)}", "reason": {"waiting": 3}, "at": now, "due_at": now}
+    return Notice.objects.create(**values | over)
 
 
 def policy(**over: Any) -> ClusterPolicy:

@@ -1,5 +1,5 @@
 """The cluster's pages in the admin."""
 
-from cluster.admin import generation, model, policy, server
+from cluster.admin import generation, model, policy, scaling, server, share
 
-__all__ = ["generation", "model", "policy", "server"]
+__all__ = ["generation", "model", "policy", "scaling", "server", "share"]

@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
+from cluster import swap, warm
 from cluster.logic.lifecycle import HELD
 from cluster.models import Generation, LanguageModel, Offer, Placement
+from swwbot_site.lib import clock
 from swwbot_site.lib.adminkit import Record, Rows, Waking, column
 
 
@@ -17,25 +20,59 @@ class Offers(Rows):
 
     model = Offer
     verbose_name_plural = "servers that have it"
-    fields = ("server", "key", "format", "size_bytes", "load_seconds", "tokens_per_s", "answer_seconds", "cooldown_until", "listed_at")
+    fields = (
+        "server",
+        "key",
+        "pinned",
+        "format",
+        "size_bytes",
+        "load_seconds",
+        "tokens_per_s",
+        "answer_seconds",
+        "cooldown_until",
+        "listed_at",
+    )
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("server", "model")
 
 
+class ModelForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A successor that cannot be one is refused with the reason."""
+
+    class Meta:
+        model = LanguageModel
+        exclude: tuple[str, ...] = ()
+
+    def clean_successor(self) -> LanguageModel | None:
+        """The successor, if it is or may become one."""
+        new: LanguageModel | None = self.cleaned_data["successor"]
+        if new is not None and "successor" in self.changed_data:
+            try:
+                swap.check(self.instance, new)
+            except swap.SwapRefused as exc:
+                raise forms.ValidationError(str(exc)) from exc
+        return new
+
+
 @admin.register(LanguageModel)
 class ModelAdmin(Waking):
     """Its size decides where it fits; a size set here is never learned over."""
 
+    form = ModelForm
     inlines = (Offers,)
     list_display = ("key", "size_gb", "size_source", "context_length", "max_context_length", "format", "kind", "offered", "held", "waiting")
     list_filter = ("size_source", "format", "kind")
     search_fields = ("key", "aliases")
     ordering = ("key",)
-    readonly_fields = ("max_context_length", "format", "kind")
+    readonly_fields = ("successor_at", "replaced_at", "rate", "usual", "expected_at", "max_context_length", "format", "kind")
+    list_select_related = ("successor",)
+    autocomplete_fields = ("successor",)
     fieldsets = (
-        (None, {"fields": ("key", "aliases", ("size_gb", "size_source"), "context_length")}),
+        (None, {"fields": ("key", "aliases", ("size_gb", "size_source"), "context_length", "cache_ttl_s")}),
+        ("A newer version", {"fields": (("successor", "successor_at", "replaced_at"),)}),
+        ("How much it is asked for", {"fields": (("rate", "usual", "expected_at"),)}),
         ("What servers say", {"fields": (("max_context_length", "format", "kind"),)}),
     )
 
@@ -50,6 +87,21 @@ class ModelAdmin(Waking):
             held_n=number(Placement.objects.filter(state__in=HELD)),
             waiting_n=number(Generation.objects.filter(state="queued")),
         )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: LanguageModel | None = None) -> tuple[str, ...]:
+        return self.readonly_fields if obj else (*self.readonly_fields, "successor")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Save; a changed successor is a swap, or the end of one."""
+        super().save_model(request, obj, form, change)
+        if "successor" in form.changed_data:
+            if obj.successor:
+                swap.swap(obj, obj.successor, clock.now())
+            else:
+                swap.undo(obj)
+
+    def columns(self, form: Any) -> list[str]:
+        return [name for name in super().columns(form) if name != "successor"]
 
     @column("servers", ordering="offers_n")
     def offered(self, row: Any) -> int:
@@ -68,6 +120,32 @@ class ModelAdmin(Waking):
 class OfferAdmin(Record):
     """What the servers' own lists say, and what we learned there."""
 
-    list_display = ("model", "server", "key", "format", "load_seconds", "tokens_per_s", "answer_seconds", "cooldown_until", "listed_at")
-    list_filter = ("server", "format")
+    actions = ("keep", "release")
+    list_display = (
+        "model",
+        "server",
+        "pinned",
+        "key",
+        "format",
+        "load_seconds",
+        "tokens_per_s",
+        "answer_seconds",
+        "cooldown_until",
+        "listed_at",
+    )
+    list_filter = ("pinned", "server", "format")
     search_fields = ("key", "model__key", "server__name")
+
+    def has_keep_permission(self, request: HttpRequest) -> bool:
+        """Whether this person may have models kept loaded; the rows themselves nobody changes."""
+        return bool(request.user.has_perm("cluster.change_offer"))
+
+    @admin.action(description="Keep loaded there", permissions=["keep"])
+    def keep(self, request: HttpRequest, queryset: QuerySet[Offer]) -> None:
+        n = warm.keep(queryset.values_list("pk", flat=True), on=True)
+        messages.success(request, f"{n} to be kept loaded.")
+
+    @admin.action(description="Keep loaded there no longer", permissions=["keep"])
+    def release(self, request: HttpRequest, queryset: QuerySet[Offer]) -> None:
+        n = warm.keep(queryset.values_list("pk", flat=True), on=False)
+        messages.success(request, f"{n} no longer kept loaded.")

@@ -15,8 +15,10 @@ class PolicyAdmin(Waking):
     """Changes take effect in running engines at their next plan."""
 
     fieldsets = (
-        ("Choosing", {"fields": (("strategy", "default_model"), "cache_ttl_s")}),
-        ("Memory", {"fields": (("min_residency_s", "unload_delay_s"), "keep_models_loaded")}),
+        ("Choosing", {"fields": (("strategy", "default_model", "region"), ("ageing_s", "overdue_s", "hedge_after_s"))}),
+        ("Memory", {"fields": (("min_residency_s", "unload_delay_s"), ("keep_models_loaded", "preload"))}),
+        ("Equal requests", {"fields": (("cache_ttl_s", "cache_entries"),)}),
+        ("More servers, or one less", {"fields": (("scale_out_wait_s", "scale_in_idle_s"), "scale_webhook")}),
         (
             "Patience, seconds",
             {
@@ -27,7 +29,7 @@ class PolicyAdmin(Waking):
                 )
             },
         ),
-        ("Failures", {"fields": (("max_attempts", "breaker_failures", "breaker_pause_s"),)}),
+        ("Failures", {"fields": (("max_attempts", "breaker_failures", "breaker_pause_s", "return_s"),)}),
         ("Looking after servers", {"fields": ("monitor", ("health_check_interval_s", "reconcile_interval_s"))}),
     )
 

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 
 class HeldSerializer(serializers.Serializer[Any]):
-    """A model in a server's memory; `in_flight` of `slots` answers are being written."""
+    """A model in a server's memory; `in_flight` of `slots` answers are being written. `progress`, 0 … 1, while it loads."""
 
     model = serializers.CharField()
     instance = serializers.CharField()
@@ -17,6 +17,7 @@ class HeldSerializer(serializers.Serializer[Any]):
     pinned = serializers.BooleanField()
     since = serializers.DateTimeField()
     used_at = serializers.DateTimeField(allow_null=True)
+    progress = serializers.FloatField(allow_null=True)
 
 
 class MachineSerializer(serializers.Serializer[Any]):
@@ -60,3 +61,15 @@ class OverviewSerializer(serializers.Serializer[Any]):
     waiting = serializers.IntegerField()
     servers = MachineSerializer(many=True)
     queue = WaitingSerializer(many=True)
+
+
+class WarmthSerializer(serializers.Serializer[Any]):
+    """What came of models that were loaded before anybody asked; `hit_rate`, 0 … 1, is null while nothing is known."""
+
+    preloads = serializers.IntegerField()
+    hits = serializers.IntegerField()
+    misses = serializers.IntegerField()
+    open = serializers.IntegerField()
+    hit_rate = serializers.FloatField(allow_null=True)
+    loaded_gb = serializers.FloatField()
+    wasted_gb = serializers.FloatField()

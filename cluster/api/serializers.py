@@ -53,6 +53,7 @@ class OfferSerializer(serializers.ModelSerializer[Offer]):
         fields = (
             "server",
             "key",
+            "pinned",
             "size_bytes",
             "format",
             "load_seconds",
@@ -69,6 +70,7 @@ class ModelSerializer(serializers.ModelSerializer[LanguageModel]):
     """A model that entities ask for, under its canonical name."""
 
     aliases = serializers.ListField(child=serializers.CharField(), read_only=True)
+    successor: serializers.SlugRelatedField[LanguageModel] = serializers.SlugRelatedField(slug_field="key", read_only=True, allow_null=True)
 
     class Meta:
         model = LanguageModel
@@ -79,6 +81,8 @@ class ModelSerializer(serializers.ModelSerializer[LanguageModel]):
             "size_gb",
             "size_source",
             "context_length",
+            "successor",
+            "replaced_at",
             "max_context_length",
             "format",
             "kind",

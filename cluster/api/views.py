@@ -68,7 +68,7 @@ class ServerView(Rows[Server]):
 class ModelView(Rows[LanguageModel]):
     """The models; one alone also says which servers have it on disk and what was learned there."""
 
-    queryset = LanguageModel.objects.all()
+    queryset = LanguageModel.objects.select_related("successor")
     serializer_class = ModelSerializer
     whole_class = WholeModelSerializer
     filterset_class = ModelFilter

@@ -1,5 +1,6 @@
 """Putting an answer together from the pieces of a stream, and judging whether it is whole (sections 1 and 6)."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from cluster.lmstudio.classification import classify, complaint, of_object
@@ -11,9 +12,10 @@ from cluster.lmstudio.wire import Json, mapping, number, objects, parsed, text, 
 
 @dataclass(slots=True)
 class Answer:
-    """Takes a stream's JSON values in order. `wanted` are the names that may answer."""
+    """Takes a stream's JSON values in order. `wanted` are the names that may answer, `known` says whether a reply's is one of them."""
 
     wanted: tuple[str, ...]
+    known: Callable[[str, Iterable[str]], bool] = known
     model: str = ""
     finish_reason: str = ""
     started: bool = False
@@ -88,7 +90,7 @@ class Answer:
     def _check(self, model: str) -> None:
         if not model or model == self.model:
             return
-        if not known(model, self.wanted):
+        if not self.known(model, self.wanted):
             raise self._marked(WrongModel(f"{model} answered where {self.wanted[0]} was asked", got=model))
         self.model = model
 

@@ -1,88 +1,17 @@
 """Which error a reply is: by text, then by status (section 10). The text wins over `code` and over the status.
 
-The table is read from the top; its first column is the row of the reference.
+The sentences stand in `signatures`.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from cluster.lmstudio import errors
 from cluster.lmstudio.errors import PeerError
-from cluster.lmstudio.wire import mapping, parsed, text
-
-Maker = Callable[[str, int | None, re.Match[str]], PeerError]
-
-
-def _plain(kind: type[PeerError]) -> Maker:
-    return lambda said, status, _: kind(said, status=status)
-
-
-def _memory(said: str, status: int | None, _: re.Match[str]) -> PeerError:
-    found = re.search(r"requires approximately ([\d.]+)\s*([KMGT]?)i?B", said, re.IGNORECASE)
-    scale = {"": 2.0**-30, "K": 2.0**-20, "M": 2.0**-10, "G": 1.0, "T": 1024.0}
-    try:
-        needs = float(found[1].rstrip(".")) * scale[found[2].upper()] if found else None
-    except ValueError:
-        needs = None
-    return errors.OutOfMemory(said, status=status, needs_gb=needs)
-
-
-def _crash(said: str, status: int | None, _: re.Match[str]) -> PeerError:
-    found = re.search(r"exit code: ?(\w+)", said, re.IGNORECASE)
-    return errors.ModelCrashed(said, status=status, exit_code=found[1] if found else "null")
-
-
-def _overflow(said: str, status: int | None, found: re.Match[str]) -> PeerError:
-    named = found.groupdict()
-    numbers = {name: int(named[name]) if named.get(name) else None for name in ("n_prompt", "n_ctx")}
-    return errors.ContextOverflow(said, status=status, n_prompt=numbers["n_prompt"], n_ctx=numbers["n_ctx"])
-
-
-def _keys(said: str, status: int | None, found: re.Match[str]) -> PeerError:
-    return errors.UnknownKey(said, status=status, keys=tuple(re.findall(r"['\"]([^'\"]+)['\"]", found[1])))
-
-
-def _credentials(said: str, status: int | None, _: re.Match[str]) -> PeerError:
-    return _refusal(said, status)
-
-
-_TABLE: tuple[tuple[str, str, Maker], ...] = (
-    ("1", r"unexpected endpoint or method", _plain(errors.CapabilityMissing)),
-    ("17", r"api token is required|malformed lm studio api token|invalid api key|permission denied to use", _credentials),
-    ("7", r"insufficient system resources|requires approximately", _memory),
-    ("7", r"more system memory .* than is available|out of memory", _memory),
-    ("9", r"snapshot of system resources failed|system resources observer shutdown", _plain(errors.NeedsRestart)),
-    ("8", r"exited before becoming healthy|signal=SIGABRT", _plain(errors.EngineFailed)),
-    ("4", r"operation cancell?ed", _plain(errors.LoadCanceled)),
-    ("5", r"\bmodel (is )?unloaded\b", _plain(errors.ModelUnloaded)),
-    ("6", r"model has crashed|crashed without additional information", _crash),
-    ("15", r"predict request failed|\bfetch failed", _plain(errors.EngineLost)),
-    ("18", r"lm link connection|peer_keepalive_timeout", _plain(errors.LinkLost)),
-    ("10", r"keep the first (?P<n_prompt>\d+) tokens[\s\S]*context length of only (?P<n_ctx>\d+)", _overflow),
-    ("10", r"n_keep: ?(?P<n_prompt>\d+) ?>= ?n_ctx: ?(?P<n_ctx>\d+)", _overflow),
-    ("10", r"request \((?P<n_prompt>\d+) tokens\) exceeds the available context size \((?P<n_ctx>\d+) tokens\)", _overflow),
-    ("10", r"maximum context length is (?P<n_ctx>\d+) tokens[\s\S]*?(?P<n_prompt>\d+) (?:in the messages|tokens)", _overflow),
-    ("10", r"exceed_context_size|context (?:size|length|window)[^.]*exceeded|exceeds? the (?:available )?context", _overflow),
-    ("20", r"already (?:exists|loaded|running)", _plain(errors.AlreadyLoaded)),
-    ("23", r"unrecognized key\(s\)[^:]*:?([^\n]*)", _keys),
-    ("11", r"no models? (?:are |is )?loaded", _plain(errors.NothingLoaded)),
-    ("21", r"no lm runtime found|unsupported (?:model )?format", _plain(errors.FormatUnsupported)),
-    (
-        "21",
-        r"not found in downloaded models|invalid model identifier|model \\*\"[^\"]*\" not found|model '[^']*' not found|model [`'\"]?[^ ]+ does not exist",
-        _plain(errors.ModelMissing),
-    ),
-    ("4.3", r"is not (?:loaded|running)\b|model not loaded", _plain(errors.NotLoaded)),
-    ("22", r"array must only contain objects with|system message must be at the beginning|is not iterable", _plain(errors.BadRequest)),
-    ("22", r"channel error", _plain(errors.ChannelError)),
-    ("13", r"^\s*loading model", _plain(errors.StillLoading)),
-    ("19", r"^\s*stopped\.?\s*$|no space left|ENOSPC", _plain(errors.Unavailable)),
-    ("13", r"^\s*proxy error", _plain(errors.Dropped)),
-    ("21", r"failed to load|error loading model", _plain(errors.LoadFailed)),
-)
-_RULES = tuple((re.compile(pattern, re.IGNORECASE), make) for _, pattern, make in _TABLE)
+from cluster.lmstudio.signatures import CREDIT, by_text, refusal
+from cluster.lmstudio.wire import mapping, objects, parsed, text, whole
 
 
 def classify(status: int, body: bytes | str, headers: Mapping[str, str] | None = None, *, now: datetime | None = None) -> PeerError | None:
@@ -97,32 +26,41 @@ def classify(status: int, body: bytes | str, headers: Mapping[str, str] | None =
         if complaint(value):
             return of_object(value, status)
         return errors.Dropped(raw, status=status) if raw.lstrip().lower().startswith("proxy error") else None
-    if status == 429:
-        lowered = {name.lower(): content for name, content in (headers or {}).items()}
-        said = complaint(value) or "too many requests"
-        return errors.RateLimited(said, status=status, retry_after_s=_seconds(lowered.get("retry-after", ""), now))
+    if status in (402, 429):
+        return _limited(complaint(value), status, text(mapping(mapping(value).get("error")).get("code")), _pause(headers or {}, now))
     if status in (401, 403):
-        return _refusal(complaint(value) or raw, status)
-    return of_object(value, status) if value is not None else _of_text(raw, status)
+        said = complaint(value) or raw
+        found = by_text(said, status)
+        return found if type(found) is errors.BadRequest else refusal(said, status)
+    error = of_object(value, status) if value is not None else _of_text(raw, status)
+    if status in (503, 529) and type(error) in (errors.Unavailable, errors.Busy) and (pause := _pause(headers or {}, now)) is not None:
+        return errors.Busy(error.detail, status=status, retry_after_s=pause)
+    return error
 
 
 def of_object(value: object, status: int | None = None) -> PeerError:
-    """The error of a decoded body or of a stream's error event; `status` None or 2xx means only the text can tell."""
+    """The error of a decoded body or of a stream's error event; `status` None or 2xx means only the body can tell."""
     root = mapping(value)
-    inner = mapping(root.get("error"))
+    inner = mapping(root.get("error")) or root
     said = complaint(value) or "an error without a sentence"
-    code, kind = text(inner.get("code")), text(inner.get("type"))
-    found = _by_text(f"{said} {kind}" if kind == "exceed_context_size_error" else said, status)
+    code, kind, number = text(inner.get("code")), text(inner.get("type")), whole(inner.get("code"))
+    if (status is None or status < 300) and number is not None and 400 <= number < 600:
+        if number in (402, 429):
+            return _limited(said, number, code, None)
+        status = number
+    found = by_text(f"{said} {kind}" if kind == "exceed_context_size_error" else said, status)
     if isinstance(found, errors.ContextOverflow) and isinstance(inner.get("n_ctx"), int):
         found.n_ctx = found.n_ctx or int(str(inner["n_ctx"]))
         prompt = inner.get("n_prompt_tokens")
         found.n_prompt = found.n_prompt or (prompt if isinstance(prompt, int) else None)
     if found is not None:
         return found
-    if code == "model_not_found" or kind == "model_not_found":
+    if unknown := _extras(root):
+        return errors.UnknownKey(f"the server does not know {', '.join(unknown)}", status=status, keys=unknown)
+    if "model_not_found" in (code, kind):
         return errors.ModelMissing(said, status=status)
     if code == "invalid_api_key" or kind == "authentication_error":
-        return _refusal(said, status)
+        return refusal(said, status)
     if kind == "model_load_failed":
         return errors.LoadFailed(said, status=status)
     return _by_status(said, status, invalid=kind.startswith("invalid_request") or code in ("missing_required_parameter", "invalid_json"))
@@ -147,14 +85,7 @@ def _of_text(raw: str, status: int) -> PeerError:
         kind = errors.Hiccup if status == 500 else None
         said = f"an HTML page with status {status}"
         return kind(said, status=status) if kind else _by_status(said, status)
-    return _by_text(said, status) or _by_status(said, status)
-
-
-def _by_text(said: str, status: int | None) -> PeerError | None:
-    for pattern, make in _RULES:
-        if found := pattern.search(said):
-            return make(said, status, found)
-    return None
+    return by_text(said, status) or _by_status(said, status)
 
 
 def _by_status(said: str, status: int | None, *, invalid: bool = False) -> PeerError:
@@ -169,15 +100,25 @@ def _by_status(said: str, status: int | None, *, invalid: bool = False) -> PeerE
     return errors.Refused(said, status=status)
 
 
-def _refusal(said: str, status: int | None) -> PeerError:
-    """Never keeps the server's words: a 401 echoes part of the token."""
-    if "none was provided" in said or "is required" in said:
-        sentence = "the server wants an API token and none was sent"
-    elif status == 403 or "permission" in said.lower():
-        sentence = "the API token lacks a permission for this"
-    else:
-        sentence = "the server refuses our API token"
-    return errors.Misconfigured(sentence, status=status)
+def _limited(said: str, status: int, code: str, pause: float | None) -> PeerError:
+    """Too many requests, or too much spent."""
+    if status == 402 or re.search(CREDIT, f"{said} {code}", re.IGNORECASE):
+        return errors.OutOfCredit(said or "payment required", status=status, retry_after_s=pause)
+    return errors.RateLimited(said or "too many requests", status=status, retry_after_s=pause)
+
+
+def _extras(root: Mapping[str, object]) -> tuple[str, ...]:
+    """The keys that a schema does not want, from a validation error of the form that FastAPI servers send."""
+    faults = objects(root.get("detail")) or []
+    places = [fault.get("loc") for fault in faults if text(fault.get("type")) == "extra_forbidden"]
+    return tuple(str(place[1]) for place in places if isinstance(place, list) and len(place) == 2)
+
+
+def _pause(headers: Mapping[str, str], now: datetime | None) -> float | None:
+    """How long the headers ask us to wait, seconds; None when they do not."""
+    lowered = {name.lower(): content for name, content in headers.items()}
+    precise = _seconds(lowered.get("retry-after-ms", ""), None)
+    return precise / 1000 if precise is not None else _seconds(lowered.get("retry-after", ""), now)
 
 
 def _seconds(value: str, now: datetime | None) -> float | None:

@@ -17,7 +17,7 @@ from cluster.lmstudio import detection, errors, openai
 from cluster.lmstudio.answer import Answer
 from cluster.lmstudio.classification import classify
 from cluster.lmstudio.conversing import hold
-from cluster.lmstudio.dialects import SPEECHES, Speech
+from cluster.lmstudio.dialects import MANNERS, Manner, ping
 from cluster.lmstudio.errors import Dropped, PeerError
 from cluster.lmstudio.streaming import deltas
 from cluster.lmstudio.values import (
@@ -58,12 +58,12 @@ class Client:
 
     async def list(self, endpoint: Endpoint, timeouts: Timeouts = _LIMITS) -> Listing:
         """All models the server has, and which are in memory."""
-        return await self._run((await self._speech(endpoint, timeouts)).listing(), endpoint, timeouts)
+        return await self._run((await self._manner(endpoint, timeouts)).speech.listing(), endpoint, timeouts)
 
     async def ping(self, endpoint: Endpoint, timeouts: Timeouts = _LIMITS) -> float:
-        """Seconds that the cheapest list took; raises like any list."""
+        """Seconds that the cheapest question took; raises like any list."""
         begun = _time()
-        await self._run(openai.listing(), endpoint, timeouts)
+        await self._run(ping(endpoint.dialect), endpoint, timeouts)
         return _time() - begun
 
     async def load(
@@ -78,22 +78,20 @@ class Client:
     ) -> LoadResult:
         """Loads a model and returns when it is in memory. `kind` and `ttl_s` matter only where a request does the load (v0).
 
-        Raises LoadTimeout when that takes too long, and Dropped when the connection ends: it may still be loading, look at
-        the list. Raises OutOfMemory, EngineFailed, LoadCanceled, LoadFailed, ModelMissing, FormatUnsupported, and
-        CapabilityMissing where the server speaks another dialect.
+        Raises LoadTimeout when that takes too long, and Dropped when the connection ends: it may still be loading, look at the list.
+        Raises the errors of loads, ModelMissing, Busy, and CapabilityMissing where the server speaks another dialect.
         """
-        speech = await self._speech(endpoint, timeouts)
-        begun = _time()
-        conversation = speech.load(model_key, context_length, kind, ttl_s)
+        manner, begun = await self._manner(endpoint, timeouts), _time()
+        conversation = manner.speech.load(model_key, context_length, kind, ttl_s)
         result = await self._run(conversation, endpoint, timeouts, timeouts.load_s, errors.LoadTimeout)
         return replace(result, seconds=result.seconds or _time() - begun)
 
     async def unload(self, endpoint: Endpoint, instance_id: str, *, model_key: str, timeouts: Timeouts = _LIMITS) -> None:
         """Takes an instance out of memory; whatever it is answering dies. That it is not there is a success.
 
-        Raises CapabilityMissing where the dialect cannot (v0, OpenAI).
+        Raises CapabilityMissing where the dialect cannot (v0, and servers whose models are always there).
         """
-        await self._run((await self._speech(endpoint, timeouts)).unload(instance_id, model_key), endpoint, timeouts)
+        await self._run((await self._manner(endpoint, timeouts)).speech.unload(instance_id, model_key), endpoint, timeouts)
 
     async def chat(
         self,
@@ -117,14 +115,13 @@ class Client:
     ) -> AsyncGenerator[Delta | ChatOutcome, None]:
         """The pieces of an answer, then its outcome. Close it (`aclosing`) to cancel: that closes the connection.
 
-        Raises FirstTokenTimeout, IdleTimeout, TotalTimeout, Truncated, Dropped, WrongModel, ContextOverflow and the rest of
-        the tree; `started` on the error tells whether a piece had been handed out.
+        Raises all of the tree but the errors of loads; `started` on the error tells whether a piece had been handed out.
         """
-        speech = await self._speech(endpoint, timeouts)
-        watch, answer = Watch(limits=timeouts, begun=_time()), Answer(wanted=request.wanted)
+        manner = await self._manner(endpoint, timeouts)
+        watch, answer = Watch(limits=timeouts, begun=_time()), Answer(wanted=request.wanted, known=manner.answers)
         try:
-            response = await self._opened(endpoint, speech.chats(request), watch)
-            async with aclosing(response), aclosing(deltas(_chunks(response), answer, watch)) as pieces:
+            response = await self._opened(endpoint, manner.speech.chats(request), watch)
+            async with aclosing(response), aclosing(deltas(_chunks(response), answer, watch, manner.reader())) as pieces:
                 async for delta in pieces:
                     yield delta
             outcome = answer.outcome(first_token_s=watch.first_token_s, total_s=watch.total_s(_time()))
@@ -146,8 +143,8 @@ class Client:
         conversation = openai.embedding(model, inputs, (model, *names))
         return await self._run(conversation, endpoint, timeouts, timeouts.total_s, errors.TotalTimeout)
 
-    async def _speech(self, endpoint: Endpoint, timeouts: Timeouts) -> Speech:
-        return SPEECHES[Dialect(endpoint.dialect) if endpoint.dialect else (await self.detect(endpoint, timeouts)).dialect]
+    async def _manner(self, endpoint: Endpoint, timeouts: Timeouts) -> Manner:
+        return MANNERS[Dialect(endpoint.dialect) if endpoint.dialect else (await self.detect(endpoint, timeouts)).dialect]
 
     async def _run(
         self,
@@ -189,9 +186,12 @@ class Client:
 
     async def _streaming(self, endpoint: Endpoint, request: Request, timeouts: Timeouts) -> httpx.Response:
         response = await self._sent(endpoint, request, timeouts)
-        if response.status_code == 200 and "json" not in response.headers.get("content-type", ""):
+        if response.status_code == 200 and "application/json" not in response.headers.get("content-type", ""):
             return response
-        if error := _error(await _read(response, request)):
+        error = _error(await _read(response, request))
+        if isinstance(error, errors.UnknownKey) and (pared := openai.pared(request, error.keys)):
+            return await self._streaming(endpoint, pared, timeouts)
+        if error:
             raise error
         return response
 
@@ -206,7 +206,7 @@ class Client:
 
     async def _send(self, endpoint: Endpoint, request: Request, timeouts: Timeouts) -> httpx.Response:
         limits = httpx.Timeout(None, connect=timeouts.connect_s, pool=timeouts.connect_s)
-        url, sent = endpoint.base + request.path, headers(endpoint.token)
+        url, sent = endpoint.at(request.path), headers(endpoint.token)
         try:
             ready = self._http.build_request(request.method, url, headers=sent, content=request.encoded() or None, timeout=limits)
             return await self._http.send(ready, stream=True)

@@ -1,4 +1,4 @@
-"""What an LM Studio server can do to us.
+"""What a model server can do to us.
 
 ::
 
@@ -8,7 +8,7 @@
     ├── Slow               ── ProbeTimeout, LoadTimeout, FirstTokenTimeout, IdleTimeout, TotalTimeout (row 13)
     ├── CapabilityMissing  no such endpoint here, whatever the status (row 1)
     ├── Misconfigured      401, 403, a wrong address (row 17)
-    ├── RateLimited        429
+    ├── RateLimited        429 ── Busy: its queue is full (503), OutOfCredit: 402 and spent quotas
     ├── StillLoading       503 "Loading model"
     ├── Unavailable        other 5xx, "Stopped.", disk full (row 19) ── Hiccup: an HTML 500 (row 16)
     ├── NeedsRestart       the resource observer is dead (row 9)
@@ -26,7 +26,9 @@
 Row numbers are those of the reference, section 10. `classification.classify` chooses; `client` maps broken connections.
 """
 
+from cluster.lmstudio.loadfailure import AlreadyLoaded, EngineFailed, FormatUnsupported, LoadCanceled, LoadFailed, OutOfMemory
 from cluster.lmstudio.outage import (
+    Busy,
     CapabilityMissing,
     Dropped,
     FirstTokenTimeout,
@@ -37,6 +39,7 @@ from cluster.lmstudio.outage import (
     Malformed,
     Misconfigured,
     NeedsRestart,
+    OutOfCredit,
     PeerError,
     ProbeTimeout,
     RateLimited,
@@ -52,6 +55,7 @@ from swwbot_site.lib.errors import Fault, Retry
 __all__ = [
     "AlreadyLoaded",
     "BadRequest",
+    "Busy",
     "CapabilityMissing",
     "ChannelError",
     "ContextOverflow",
@@ -75,6 +79,7 @@ __all__ = [
     "NeedsRestart",
     "NotLoaded",
     "NothingLoaded",
+    "OutOfCredit",
     "OutOfMemory",
     "PeerError",
     "ProbeTimeout",
@@ -89,51 +94,6 @@ __all__ = [
     "Unreachable",
     "WrongModel",
 ]
-
-
-class LoadFailed(PeerError):
-    """A model would not load."""
-
-    code = "load-failed"
-
-
-class OutOfMemory(LoadFailed):
-    """The guardrail refused. `needs_gb` (2^30 bytes) is what the server thinks the model needs, None when it does not say."""
-
-    code = "out-of-memory"
-    advice = "Unload something there, or lower the context length."
-
-    def __init__(self, detail: str, *, status: int | None = None, needs_gb: float | None = None) -> None:
-        super().__init__(detail, status=status)
-        self.needs_gb = needs_gb
-
-
-class EngineFailed(LoadFailed):
-    """The engine died while loading, often of hidden GPU memory: one retry with a smaller context after an unload."""
-
-    code = "engine-failed"
-    retry = Retry.HERE
-    harms_server = True
-
-
-class LoadCanceled(LoadFailed):
-    """Another load got in the way: again after it, few times."""
-
-    code = "load-canceled"
-    retry = Retry.HERE
-
-
-class FormatUnsupported(LoadFailed):
-    """This server has no engine for the model's format."""
-
-    code = "format-unsupported"
-    fault = Fault.OPERATOR
-
-
-class AlreadyLoaded(PeerError):
-    """What we asked to load is in memory."""
-
-    code = "already-loaded"
 
 
 class ModelMissing(PeerError):

@@ -1,6 +1,7 @@
-"""The generic OpenAI dialect: one static list, chats, embeddings, no life cycle (section 6)."""
+"""The generic OpenAI dialect: one static list, chats, embeddings, no life cycle (section 6). Clouds speak it too."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cluster.lmstudio.classification import classify
 from cluster.lmstudio.errors import CapabilityMissing, Malformed, PeerError, WrongModel
@@ -12,6 +13,8 @@ MODELS = "/v1/models"
 CHAT = "/v1/chat/completions"
 EMBEDDINGS = "/v1/embeddings"
 _OURS = frozenset({"model", "messages", "stream", "stream_options"})
+_NEEDED = frozenset({"model", "messages", "stream"})
+_CONTEXTS = ("max_model_len", "context_length", "context_window", "max_context_length")
 
 
 def checked(reply: Reply) -> Json:
@@ -25,8 +28,9 @@ def checked(reply: Reply) -> Json:
 
 
 def items(reply: Reply, key: str = "data") -> list[Json]:
-    """The objects of a successful list. Raises the `PeerError` it is, or Malformed."""
-    found = objects(checked(reply).get(key))
+    """The objects of a successful list; a list that is `null` is empty. Raises the `PeerError` it is, or Malformed."""
+    value = checked(reply)
+    found = [] if key in value and value[key] is None else objects(value.get(key))
     if found is None:
         raise Malformed(f"a model list without a list `{key}`", status=reply.status)
     return found
@@ -48,6 +52,20 @@ def chat(request: ChatRequest, path: str = CHAT, *, ttl: bool = False) -> Reques
 def chats(request: ChatRequest) -> tuple[Request, ...]:
     """The request, in the order of places to try while the server says that there is no such place."""
     return (chat(request),)
+
+
+def pared(request: Request, keys: Sequence[str]) -> Request | None:
+    """The request without the keys that its server does not know; None if it has none of them to spare.
+
+    Of the two names for the length of an answer the other one is tried.
+    """
+    body = dict(request.body or {})
+    spare = [key for key in keys if key in body and key not in _NEEDED]
+    for key in spare:
+        value = body.pop(key)
+        if key == "max_tokens":
+            body["max_completion_tokens"] = value
+    return replace(request, body=body) if spare else None
 
 
 def embedding(model: str, inputs: Sequence[str], wanted: Sequence[str], path: str = EMBEDDINGS) -> Conversation[EmbeddingResult]:
@@ -107,14 +125,25 @@ def no_unload(instance_id: str, dialect: Dialect) -> PeerError:
     return CapabilityMissing(f"the dialect {dialect} cannot unload {instance_id}")
 
 
-def _model(item: Json) -> ListedModel:
+def named(item: Json) -> tuple[str, ...]:
+    """The further names that a list gives a model."""
     aliases = item.get("aliases")
-    meta = mapping(item.get("meta"))
+    return tuple(name for name in aliases if isinstance(name, str)) if isinstance(aliases, list) else ()
+
+
+def kind(key: str) -> str:
+    """What a model is for, as far as its name tells."""
+    return "embedding" if "embed" in key.lower() else "llm"
+
+
+def _model(item: Json) -> ListedModel:
+    key, meta = text(item.get("id")), mapping(item.get("meta"))
+    contexts = (whole(item.get(name)) for name in _CONTEXTS)
     return ListedModel(
-        key=text(item.get("id")),
+        key=key,
         state=State.UNKNOWN,
-        aliases=tuple(name for name in aliases if isinstance(name, str)) if isinstance(aliases, list) else (),
-        kind="embedding" if "embed" in text(item.get("id")).lower() else "llm",
+        aliases=named(item),
+        kind=kind(key),
         size_bytes=whole(meta.get("size")),
-        max_context_length=whole(item.get("max_model_len")) or whole(meta.get("n_ctx")),
+        max_context_length=next((each for each in contexts if each), None) or whole(meta.get("n_ctx")),
     )

@@ -7,6 +7,8 @@ from swwbot_site.lib.errors import BotError, Fault, Retry
 
 _SECRET = re.compile(r"(?i)\bsk-[\w\-:.*]+|(?<=token provided: )\S+|(?<=bearer )[\w\-:.*~+/=]{4,}")
 _LIMIT = 400
+BROKE_S = 3600.0
+"""Seconds until an endpoint without credit is tried again."""
 
 
 def redact(text: str, token: str = "") -> str:
@@ -134,6 +136,23 @@ class RateLimited(PeerError):
     def __init__(self, detail: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(detail, status=status)
         self.retry_after_s = retry_after_s
+
+
+class Busy(RateLimited):
+    """Its queue is full: nothing is wrong with it, and nothing more goes in just now."""
+
+    code = "busy"
+
+
+class OutOfCredit(RateLimited):
+    """The account behind the endpoint has nothing left to spend; not asked again before `retry_after_s`, an hour if it says nothing."""
+
+    code = "out-of-credit"
+    fault = Fault.OPERATOR
+    advice = "Top up the account, or give the server a budget per day that it can keep."
+
+    def __init__(self, detail: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(detail, status=status, retry_after_s=max(retry_after_s or 0.0, BROKE_S))
 
 
 class StillLoading(PeerError):

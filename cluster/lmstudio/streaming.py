@@ -4,19 +4,18 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from cluster.lmstudio.answer import Answer
+from cluster.lmstudio.dialects import Heard
 from cluster.lmstudio.errors import Dropped
-from cluster.lmstudio.sse import Reader
 from cluster.lmstudio.values import Delta
 from cluster.lmstudio.watch import END_S, Watch
 
 
-async def deltas(chunks: AsyncIterator[bytes], answer: Answer, watch: Watch) -> AsyncGenerator[Delta, None]:
+async def deltas(chunks: AsyncIterator[bytes], answer: Answer, watch: Watch, reader: Heard) -> AsyncGenerator[Delta, None]:
     """The pieces, as they come. `chunks` raises Dropped when its connection ends early.
 
     Raises the error the stream reports, WrongModel before any piece, Dropped, and the `Slow` of the limit that passed. Whether
     the answer is whole is for `answer.outcome` to say.
     """
-    reader = Reader()
     while True:
         chunk = await _next(chunks, answer, watch)
         for value in reader.close() if chunk is None else reader.feed(chunk):

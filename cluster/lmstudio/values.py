@@ -1,10 +1,14 @@
 """What is said to a server and what it answers, as values. Times in seconds, sizes in bytes, contexts in tokens."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Self
 
 from cluster.lmstudio.names import known
+
+_VERSIONED = re.compile(r"/v\d[^/]*(?:/|$)")
 
 JIT_TTL_S = 86_400
 """Idle seconds given to a load that only a request can do: a day, for the cluster decides what goes."""
@@ -18,7 +22,15 @@ class Dialect(StrEnum):
     LMSTUDIO_V0 = "lmstudio-v0"
     """LM Studio 0.3.6 and later: lists states, loads by being asked (JIT), never unloads."""
     OPENAI = "openai"
-    """Any server of OpenAI's shape: a static model list, no life cycle."""
+    """Any server of OpenAI's shape, clouds among them: a static model list, no life cycle."""
+    OLLAMA = "ollama"
+    """Ollama's own API: loads, unloads, and tells what each model takes."""
+    LLAMACPP = "llamacpp"
+    """llama-server with the one model it was started with."""
+    LLAMACPP_ROUTER = "llamacpp-router"
+    """llama-server without a model of its own: loads and unloads by REST, and says at once that it will."""
+    VLLM = "vllm"
+    """vLLM: the one model it was started with."""
     DESIGN = "design"
     """The owner's design document: a `loaded` flag, `/v1/models/load` and `/v1/models/unload`."""
 
@@ -52,6 +64,11 @@ class Endpoint:
     def base(self) -> str:
         """The URL that paths such as `/v1/models` are appended to."""
         return self.url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
+
+    def at(self, path: str) -> str:
+        """The URL of a path. A base that names a version of its own (`/v1beta/openai`, `/paas/v4`) takes the place of `/v1`."""
+        base = self.base
+        return base + (path.removeprefix("/v1") if _VERSIONED.search(base.partition("://")[2]) else path)
 
     @property
     def where(self) -> str:
@@ -96,6 +113,8 @@ class Instance:
     parallel: int | None = None
     ttl_s: int | None = None
     """Remaining idle seconds of a JIT load; None for an explicit one."""
+    memory_bytes: int | None = None
+    """What it takes by the server's own count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +143,11 @@ class Listing:
     dialect: Dialect
     models: tuple[ListedModel, ...]
     jit: bool | None = None
+
+    def among(self, names: Iterable[str]) -> Self:
+        """The same with only the models that one of `names` means: a cloud lists hundreds."""
+        wanted = tuple(names)
+        return replace(self, models=tuple(m for m in self.models if any(known(name, (m.key, *m.aliases)) for name in wanted)))
 
     def find(self, name: str) -> ListedModel | None:
         """The model of that key or alias; an exact name wins over a mere variant or copy of it."""
@@ -159,6 +183,8 @@ class ChatRequest:
     stop: tuple[str, ...] = ()
     ttl_s: int | None = None
     """Idle seconds after which a JIT load goes away; LM Studio only, and only if this request does the load."""
+    context_length: int | None = None
+    """The context the model was loaded with: Ollama loads it again for a request that names another one, or none."""
 
     @property
     def wanted(self) -> tuple[str, ...]:

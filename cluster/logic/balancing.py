@@ -1,22 +1,23 @@
 """Strategies: which of several warm placements gets the next generation, which of several servers the next load.
 
-A strategy is a pure function from a candidate to a score; the lowest score wins, ties go to the lowest id, so equal input gives
-equal choice. `STRATEGIES` is open: a plugin may add a name.
+A strategy is two pure functions from a candidate to a score; the lowest score wins, ties go to the lowest id, so equal input gives
+equal choice. `STRATEGIES` is open: a plugin adds names through the hook `cluster_strategies`.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-USUAL_ANSWER_S: Final = 5.0
-"""Taken for an answer's length where nothing was learned yet."""
+from cluster.logic.state import USUAL_ANSWER_S
+
+NEAR: Final = 1.25
+"""Servers whose expected time is up to so many times the best one count as equally fast: estimates are no better than that."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Candidate:
-    """A warm placement with a free slot, as a strategy sees it."""
+    """A warm placement with a free slot, as a strategy sees it. Times are seconds."""
 
     placement_id: int
     server_id: int
@@ -28,52 +29,92 @@ class Candidate:
     server_in_flight: int
     free_gb: float
     budget_gb: float
-    answer_seconds: float | None
+    answer_s: float
+    """How long an answer should take there, alone."""
+    fastest_s: float = 0.0
+    """The shortest expected time among all candidates of this demand."""
     weight: float
-    preferred: bool
-    used_at: datetime | None
+    liking: int
+    """0: the server prefers this model; 1: it prefers any; 2: neither."""
+    used_at: float
+
+    @property
+    def expected_s(self) -> float:
+        """How long the next answer should take, with what is in flight there already."""
+        return self.answer_s * (1 + self.in_flight / self.slots) / self.weight
+
+
+@dataclass(slots=True, kw_only=True)
+class Site:
+    """A server with room for a model, as a strategy sees it."""
+
+    server_id: int
+    server: str
+    load_s: float
+    free_gb: float
+    """Left over after the load."""
+    budget_gb: float
+    in_flight: int
+    loaded_at: float
+    """When something was last loaded there."""
+    weight: float
+    liking: int
 
 
 Score = tuple[float, ...]
-Strategy = Callable[[Candidate], Score]
 
 
-def least_loaded(candidate: Candidate) -> Score:
-    """Fewest requests in flight on the server, by its weight."""
-    return (candidate.server_in_flight / candidate.weight, candidate.in_flight / candidate.slots)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """How to choose a placement for a seat, and a server for a load where there is room."""
+
+    seat: Callable[[Candidate], Score]
+    load: Callable[[Site], Score]
 
 
-def round_robin(candidate: Candidate) -> Score:
-    """The one whose turn was longest ago; within one plan everybody has a turn before anybody has two."""
-    return (candidate.turns, ((candidate.used_at or EPOCH) - EPOCH).total_seconds(), candidate.in_flight)
+def answer_s(mean: float | None, spread: float | None, answers: float, usual: float) -> float:
+    """How long an answer should take: the learned mean, the more hopeful the less it rests on, so that little-known pairs are tried."""
+    if mean is None:
+        return 0.8 * (usual or USUAL_ANSWER_S)
+    doubt = spread if spread is not None else 0.5 * mean
+    return max(0.3 * mean, mean - doubt / math.sqrt(1.0 + answers))
 
 
-def model_affinity(candidate: Candidate) -> Score:
-    """Servers that prefer the model first, then the fullest that still has a slot: others stay free for other models."""
-    return (0.0 if candidate.preferred else 1.0, -candidate.in_flight / candidate.slots)
+def _least_loaded(c: Candidate) -> Score:
+    return (c.server_in_flight / c.weight, c.in_flight / c.slots, c.used_at)
 
 
-def memory_based(candidate: Candidate) -> Score:
-    """The server with the most memory, then the most free."""
-    return (-candidate.budget_gb, -candidate.free_gb, candidate.in_flight / candidate.slots)
+def _round_robin(c: Candidate) -> Score:
+    return (c.turns, c.used_at, c.in_flight)
 
 
-def expected_time(candidate: Candidate) -> Score:
-    """Soonest finished: the learned length of an answer there, longer the more it does at once."""
-    answer = candidate.answer_seconds or USUAL_ANSWER_S
-    return (answer * (1 + candidate.in_flight / candidate.slots) / candidate.weight, 0.0 if candidate.preferred else 1.0)
+def _model_affinity(c: Candidate) -> Score:
+    return (c.liking, -c.in_flight / c.slots)
+
+
+def _memory_based(c: Candidate) -> Score:
+    return (-c.budget_gb, -c.free_gb, c.in_flight / c.slots)
+
+
+def _expected_time(c: Candidate) -> Score:
+    times = c.expected_s / c.fastest_s if c.fastest_s else 1.0
+    level = 0.0 if times <= NEAR else times
+    return (level, c.in_flight / c.slots, c.liking, c.turns, c.used_at)
 
 
 STRATEGIES: Final[dict[str, Strategy]] = {
-    "least-loaded": least_loaded,
-    "round-robin": round_robin,
-    "model-affinity": model_affinity,
-    "memory-based": memory_based,
-    "expected-time": expected_time,
+    "least-loaded": Strategy(seat=_least_loaded, load=lambda s: (s.in_flight / s.weight, -s.free_gb)),
+    "round-robin": Strategy(seat=_round_robin, load=lambda s: (s.loaded_at,)),
+    "model-affinity": Strategy(seat=_model_affinity, load=lambda s: (s.liking, s.free_gb)),
+    "memory-based": Strategy(seat=_memory_based, load=lambda s: (-s.budget_gb, -s.free_gb)),
+    "expected-time": Strategy(seat=_expected_time, load=lambda s: (s.liking, round(s.load_s, 1), s.free_gb)),
 }
+"""Fewest in flight · who waited longest for a turn · the fullest, others stay free for other models · the most memory · soonest done."""
 
 
-def ranked(strategy: str, candidates: list[Candidate], table: Mapping[str, Strategy] = STRATEGIES) -> list[tuple[Score, Candidate]]:
-    """Candidates with their scores, the best first. Raises KeyError for a strategy nobody registered."""
-    score = table[strategy]
-    return sorted(((score(c), c) for c in candidates), key=lambda pair: (pair[0], pair[1].placement_id))
+def find(name: str, table: Mapping[str, Strategy] = STRATEGIES) -> Strategy:
+    """The strategy of a name. Raises KeyError, with the names there are, for one that nobody registered."""
+    try:
+        return table[name]
+    except KeyError:
+        raise KeyError(f"There is no strategy {name!r}. There are: {', '.join(sorted(table))}.") from None

@@ -1,12 +1,12 @@
 """What a plan says: seats, loads, unloads, waits, and what can never be, each with its reason."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """Give `n` waiting generations of a demand a seat on a placement."""
+    """Give `n` waiting generations of a demand a seat on a placement. `candidates` are it and its runners-up, with their scores."""
 
     model_id: int
     pin_id: int | None
@@ -20,13 +20,19 @@ class Seat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Load a model; first unload the placements of `evict`."""
+    """Load a model; first unload the placements of `evict`. `caller` is whose request it is for; empty for a guess (`preload`)."""
 
     model_id: int
     server_id: int
     gb: float
     evict: tuple[int, ...]
     why: str
+    caller: str = ""
+    preload: bool = False
+    seconds: float = 0.0
+    """How long the load should take."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """gain: requests served sooner; cost: requests served later; bar: what the gain had to exceed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +45,11 @@ class Unload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Nothing to be done for a demand now; look again at `until` if nothing happens before."""
+    """Nothing to be done for a demand now; look again at `until` (seconds) if nothing happens before."""
 
     model_id: int
     pin_id: int | None
-    until: datetime | None
+    until: float | None
     why: str
 
 

@@ -3,9 +3,11 @@
 ::
 
     nothing reached, or `failures` in a row   → offline until `retry_at`; then one probe decides (half-open)
-    429 with a time                           → offline for that time
+    429, or 503 with a time                   → rate-limited for that time
     401, 403                                  → misconfigured, asked again rarely
     any well-formed answer                    → online, failures forgotten
+
+A failure that is an instance's own counts against that instance (see `breaker`), and once against its server when it makes it rest.
 """
 
 from collections.abc import Callable
@@ -13,13 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from cluster.logic.breaker import rest_s
 from cluster.logic.lifecycle import ServerState
 
-STEPS: Final = (1, 2, 4, 8, 12)
-"""The pauses between probes of a server that stays away, as multiples of the first one."""
-
-CEILING_S: Final = 60.0
 MISCONFIGURED_S: Final = 60.0
+
+LONGEST_S: Final = 3600.0
+"""The longest silence that a server is granted, whatever it asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +36,26 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What went wrong, as far as health cares: `fatal` is "nothing listens there"; `pause_s` is how long
-    the server asked to be left alone."""
+    """What went wrong, as far as health cares.
+
+    `harms` counts against the server; `fatal` is "nothing listens there"; `own` is an answer's failure that only shows something of
+    the instance that was asked (5xx, hung, cut); `cut` that the connection was lost: it is worth a look whether anybody is there.
+    `limited` is "too many requests", `pause_s` for how long, None if it named no time.
+    """
 
     text: str
     harms: bool
     fatal: bool = False
     misconfigured: bool = False
+    own: bool = False
+    cut: bool = False
+    limited: bool = False
     pause_s: float | None = None
+
+    @property
+    def telling(self) -> bool:
+        """Whether it says anything of the server."""
+        return self.harms or self.misconfigured or self.limited
 
 
 def after(
@@ -51,18 +65,16 @@ def after(
     if fault is None:
         return Health(state=ServerState.ONLINE, failures=0)
     if fault.misconfigured:
-        return Health(
-            state=ServerState.MISCONFIGURED, failures=failures + 1, retry_at=now + timedelta(seconds=MISCONFIGURED_S), reason=fault.text
-        )
-    if fault.pause_s is not None:
-        return Health(state=ServerState.OFFLINE, failures=failures, retry_at=now + timedelta(seconds=fault.pause_s), reason=fault.text)
+        again = now + timedelta(seconds=rest_s(0, first_s=MISCONFIGURED_S, dice=dice))
+        return Health(state=ServerState.MISCONFIGURED, failures=failures + 1, retry_at=again, reason=fault.text)
+    if fault.limited:
+        silence = rest_s(0, first_s=pause_s, dice=dice) if fault.pause_s is None else min(fault.pause_s, LONGEST_S)
+        return Health(state=ServerState.RATE_LIMITED, failures=failures, retry_at=now + timedelta(seconds=silence), reason=fault.text)
     if not fault.harms:
         return Health(state=state, failures=failures)
     count = failures + 1
     out = fault.fatal or count >= limit or state is not ServerState.ONLINE
     if not out:
         return Health(state=state, failures=count)
-    beyond = max(0, count - limit) if not fault.fatal else count - 1
-    step = STEPS[min(beyond, len(STEPS) - 1)]
-    seconds = min(pause_s * step, CEILING_S) * (0.8 + 0.4 * dice())
+    seconds = rest_s(count - 1 if fault.fatal else count - limit, first_s=pause_s, dice=dice)
     return Health(state=ServerState.OFFLINE, failures=count, retry_at=now + timedelta(seconds=seconds), reason=fault.text)

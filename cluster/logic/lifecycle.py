@@ -17,6 +17,7 @@ class ServerState(StrEnum):
     ONLINE = "online"
     OFFLINE = "offline"
     MISCONFIGURED = "misconfigured"
+    RATE_LIMITED = "rate-limited"
 
 
 class PlacementState(StrEnum):

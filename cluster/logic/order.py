@@ -21,8 +21,15 @@ class Ticket:
     instance_id: str
     names: tuple[str, ...]
     request: dict[str, object]
+    context_length: int | None = None
     attempt: int = 1
     timeouts: Timeouts
+    trial: bool = False
+    """The one request that may try a placement that rested."""
+    hedge: bool = False
+    """The second seat of a request that is asked twice."""
+    hedge_after_s: float = 0.0
+    """When to ask a second copy, if no token has come; 0: never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,3 +71,5 @@ class Outcome:
     fault: Fault | None = None
     gone: bool = False
     """The instance is not in memory any more."""
+    beside: "Outcome | None" = None
+    """Of a request that was asked twice: what the other seat failed with; it says something of that server only."""

@@ -1,156 +1,166 @@
 """The planner: from what waits and what is loaded to seats, loads and evictions, each with its reason.
 
-For every demand, the most urgent first:
+::
 
-1. no enabled server could ever hold the model        → Impossible
-2. a warm placement has a free slot                   → Seat, the best by the policy's strategy
-3. the model is already loading, or room is being made → Wait; nothing is loaded twice for one demand
-4. warm but full                                      → Wait for a slot
-5. a server has room                                  → Load where it is ready soonest
-6. room appears by evicting idle placements           → Load with that set, server and set chosen together
-7. everything that could go is busy or loading        → Wait
+    1. no enabled server could ever hold the model         → Impossible
+    2. a warm placement has a free slot                    → Seat, the best by the policy's strategy
+    3. the model is already loading, or room is being made → Wait; nothing is loaded twice for one demand
+    4. warm but full, and waiting is cheaper than a copy   → Wait; otherwise a copy is a Load like any other
+    5. a server has room                                   → Load on the best by the strategy
+    6. room appears by evicting idle placements            → Load with that set; server and set chosen together, for the least cost
+    7. everything that could go is busy, loading or worth more, or the load would come too late → Wait
+
+Seats go by turn. Loads go by what they earn for each GB from disk (`value`). A demand that is overdue comes before all that: busy
+models run empty for it, so that nobody waits for ever. What is idle too long leaves; what is likely to be wanted comes early (`warmth`).
 
 Pure: no clock, no dice, no log. Equal input gives an equal plan, in whatever order rows come.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from typing import Final
 
-from cluster.logic import balancing
-from cluster.logic.board import Board, may
-from cluster.logic.board import board as start
-from cluster.logic.decision import Impossible, Load, Plan, Seat, Unload, Wait
+from cluster.logic import balancing, overdue, warmth
+from cluster.logic.board import Board, Pressure
+from cluster.logic.decision import Impossible, Load, Plan, Seat, Wait
+from cluster.logic.eviction import NEVER
+from cluster.logic.hopeless import hopeless
 from cluster.logic.lifecycle import PlacementState
-from cluster.logic.room import room
-from cluster.logic.state import ClusterState, Demand, OfferView, PlacementView, PlanPolicy
+from cluster.logic.room import Wish, best, earned
+from cluster.logic.seating import seats
+from cluster.logic.state import USUAL_GB_PER_S, ClusterState, Demand, PlanPolicy
+from cluster.logic.value import KNOBS, TOP, Knobs
+
+ALL: Final = 1 << 30
+LOOKED_AT: Final = 4
+"""So many servers tell how long a load takes; of two hundred nearly all tell the same."""
 
 
-def plan(state: ClusterState, demand: Sequence[Demand], policy: PlanPolicy, now: datetime) -> Plan:
-    """Decide for all of `demand` at once. Raises KeyError if the policy's strategy is not registered."""
-    board = start(state)
-    urgent = sorted(demand, key=lambda d: (d.priority, d.oldest, d.model_id, d.pin_id or 0, d.avoid_id or 0))
-    seats: list[Seat] = []
+def plan(
+    state: ClusterState, demand: Sequence[Demand], policy: PlanPolicy, now: float, capacity: int | None = None, knobs: Knobs = KNOBS
+) -> Plan:
+    """Decide for all of `demand` at once, giving at most `capacity` seats. Raises KeyError if the policy's strategy is not registered."""
+    strategy = balancing.find(policy.strategy)
+    board = Board(state=state, policy=policy, now=now)
+    impossible: list[Impossible] = []
+    urgent: list[Demand] = []
+    for need in sorted(demand, key=lambda d: (d.turn, d.priority, d.oldest, d.model_id, d.pin_id or 0, d.avoid_id or 0)):
+        why = hopeless(state, need)
+        if why:
+            impossible.append(Impossible(model_id=need.model_id, pin_id=need.pin_id, why=why))
+        else:
+            urgent.append(need)
+            board.pressure.setdefault(need.model_id, Pressure()).add(need, need.waiting)
+    loads, waits = overdue.loads(board, urgent, knobs)
+    given: list[Seat] = []
+    left: list[tuple[Demand, int]] = []
+    room = ALL if capacity is None else max(0, capacity)
+    board.pressure.clear()
+    for need in urgent:
+        now_given = seats(board, need, strategy, room)
+        count = sum(seat.n for seat in now_given)
+        given.extend(now_given)
+        room -= count
+        if count < need.waiting:
+            left.append((need, need.waiting - count))
+            board.pressure.setdefault(need.model_id, Pressure()).add(need, need.waiting - count)
+    decided = {(w.model_id, w.pin_id) for w in waits} | {(load.model_id, None) for load in loads}
+    more, idle = _loads(board, left, decided, strategy, knobs)
+    loads.extend(more)
+    waits.extend(idle)
+    unloads = warmth.stale(board, knobs)
+    loads.extend(warmth.kept(board, strategy, knobs))
+    if policy.preload and not loads:
+        loads.extend(warmth.preload(board, strategy, knobs))
+    return Plan(seats=tuple(given), loads=tuple(loads), unloads=tuple(unloads), waits=tuple(waits), impossible=tuple(impossible))
+
+
+def _loads(
+    board: Board, left: Iterable[tuple[Demand, int]], decided: set[tuple[int, int | None]], strategy: balancing.Strategy, knobs: Knobs
+) -> tuple[list[Load], list[Wait]]:
+    """Steps 3 to 7 for everybody who got no seat: the wishes by what they earn for each GB, the first few weighed in this plan."""
     loads: list[Load] = []
     waits: list[Wait] = []
-    impossible: list[Impossible] = []
-    for need in urgent:
-        hopeless = _hopeless(board, need)
-        if hopeless:
-            impossible.append(Impossible(model_id=need.model_id, pin_id=need.pin_id, why=hopeless))
+    ranked: list[tuple[int, Wish]] = []
+    earns: dict[int, float] = {}
+    for wish in _wishes(board, left):
+        if (wish.model_id, wish.pin_id) in decided:
             continue
-        given = _seats(board, need, policy)
-        seats.extend(given)
-        if sum(seat.n for seat in given) < need.waiting:
-            step = room(board, need, policy, now, warm=bool(given))
-            if isinstance(step, Load):
-                loads.append(step)
-            else:
-                waits.append(step)
-        board.before.append(need)
-    unloads = () if policy.keep_models_loaded else tuple(_stale(board, policy, now))
-    return Plan(seats=tuple(seats), loads=tuple(loads), unloads=unloads, waits=tuple(waits), impossible=tuple(impossible))
+        why = _settled(board, wish)
+        if why:
+            waits.append(Wait(model_id=wish.model_id, pin_id=wish.pin_id, until=None, why=why))
+            continue
+        wish.load_s = _load_s(board, wish)
+        gain = earned(board, wish, knobs, knobs.target_free) / board.state.models[wish.model_id].need_gb
+        earns[wish.model_id] = max(gain, earns.get(wish.model_id, 0.0))
+        ranked.append((wish.pin_id or ALL, wish))  # who may run on one server only chooses before who may run anywhere
+    for place, (_, wish) in enumerate(sorted(ranked, key=lambda r: (-earns[r[1].model_id], r[1].model_id, r[0]))):
+        coming = [server_id for server_id in board.coming.get(wish.model_id, ()) if wish.pin_id in (None, server_id)]
+        if coming:
+            why = f"{board.state.models[wish.model_id].key} is loading on {board.state.servers[coming[0]].name}"
+            waits.append(Wait(model_id=wish.model_id, pin_id=wish.pin_id, until=None, why=why))
+            continue
+        if place >= TOP:
+            why = "other models come first: they earn more for each GB of memory"
+            waits.append(Wait(model_id=wish.model_id, pin_id=wish.pin_id, until=None, why=why))
+            continue
+        found = best(board, wish, strategy, knobs)
+        if isinstance(found, Load):
+            loads.append(found)
+        else:
+            why, until = found
+            waits.append(Wait(model_id=wish.model_id, pin_id=wish.pin_id, until=None if until == NEVER else until, why=why))
+    return loads, waits
 
 
-def _hopeless(board: Board, need: Demand) -> str:
-    """Step 1: why no server could ever serve this demand; empty if one could. A server that drains will be back."""
-    model = board.state.models[need.model_id]
-    enabled = [s for s in board.servers.values() if s.usable or s.draining]
-    here = {s.id for s in enabled if need.pin_id in (None, s.id)}
-    if any(p.server_id in here for p in board.by_model[need.model_id]):
-        return ""
-    if not enabled:
-        return "No server is enabled. Add one, or enable one, in the admin."
-    if not here:
-        name = board.servers[need.pin_id].name if need.pin_id in board.servers else "a server that is gone"
-        return f"It may only run on {name}, which is disabled. Enable it, or take away the pin."
-    offers = board.offers[need.model_id]
-    offering = {o.server_id for o in offers}
-    if any(not s.well and s.id in here and (s.draining or s.id not in offering) for s in enabled):
-        return ""  # a server that was not seen yet, or is away, may have it
-    if not offers:
-        return (
-            f"No server has the model {model.key}. Download it on one of {', '.join(sorted(s.name for s in enabled))}, or correct the name."
-        )
-    allowed = [server for offer in offers if (server := may(board, need, offer))]
-    if not allowed:
-        return f"The model {model.key} is on no server where it may run (pin, format, enabled)."
-    largest = max(allowed, key=lambda s: (s.budget_gb, -s.id))
-    if model.need_gb > largest.budget_gb:
-        return (
-            f"{model.key} needs {model.need_gb:.1f} GB, and {largest.name}, the largest server that has it, can give {largest.budget_gb:.1f} GB."
-            " Load it with a smaller context, use a smaller quantization, or raise the server's budget."
-        )
+def _wishes(board: Board, left: Iterable[tuple[Demand, int]]) -> list[Wish]:
+    """What is left without a seat, put together by model and pin."""
+    wishes: dict[tuple[int, int | None], Wish] = {}
+    for need, count in left:
+        key = (need.model_id, need.pin_id)
+        wish = wishes.get(key)
+        if wish is None:
+            wish = wishes[key] = Wish(
+                model_id=need.model_id,
+                pin_id=need.pin_id,
+                avoid_id=need.avoid_id,
+                pressure=Pressure(),
+                caller=need.caller,
+            )
+        wish.pressure.add(need, count)
+    return list(wishes.values())
+
+
+def _load_s(board: Board, need: Wish) -> float:
+    """How long a load takes where it is fastest, of the first few servers that come into question."""
+    found = NEVER
+    for offer in board.state.offers.get(need.model_id, ())[:LOOKED_AT]:
+        server = board.state.servers.get(offer.server_id)
+        if server is not None and server.well and need.pin_id in (None, server.id):
+            found = min(found, board.load_s(need.model_id, server, offer))
+    return found if found != NEVER else board.state.models[need.model_id].need_gb / USUAL_GB_PER_S
+
+
+def _settled(board: Board, wish: Wish) -> str:
+    """Step 3: why nothing has to be loaded for a wish, because it is there or coming already; empty if something may have to be.
+
+    Counts the copies within the wish's reach on the way.
+    """
+    state, key = board.state, board.state.models[wish.model_id].key
+    loading = full = None
+    for place in state.by_model.get(wish.model_id, ()):
+        if wish.pin_id not in (None, place.server_id) or not state.servers[place.server_id].well:
+            continue
+        if place.state is PlacementState.UNLOADING:
+            continue
+        wish.copies += 1
+        if place.state is PlacementState.LOADING:
+            loading = place
+            continue
+        full = place
+        if place.free > board.taken.get(place.id, 0) and place.server_id != wish.avoid_id and board.seatable(place.id):
+            return f"{key} has a free slot on {state.servers[place.server_id].name}, and the engine has its hands full"
+    if loading is not None and wish.copies == 1:
+        return f"{key} is loading on {state.servers[loading.server_id].name}"
+    if wish.pin_id is not None and full is not None:
+        return f"{key} is loaded on {state.servers[wish.pin_id].name}, and all its slots are taken"
     return ""
-
-
-def _seats(board: Board, need: Demand, policy: PlanPolicy) -> list[Seat]:
-    """Step 2: seats on warm placements, one at a time to the best."""
-    given: dict[int, int] = defaultdict(int)
-    first: dict[int, tuple[dict[str, object], ...]] = {}
-    warm = [p for p in board.by_model[need.model_id] if board.servers[p.server_id].well and need.pin_id in (None, p.server_id)]
-    others = [p for p in warm if p.state is PlacementState.LOADED and p.server_id != need.avoid_id]
-    places = {p.id: p for p in (others or warm)}
-    preferred = {o.server_id: o for o in board.offers[need.model_id]}
-    for _ in range(need.waiting):
-        open_places = [p for p in places.values() if board.free_slots(p) > 0]
-        if not open_places:
-            break
-        candidates = [_candidate(board, p, preferred.get(p.server_id)) for p in open_places]
-        order = balancing.ranked(policy.strategy, candidates)
-        best = order[0][1]
-        board.taken[best.placement_id] += 1
-        given[best.placement_id] += 1
-        if best.placement_id not in first:
-            first[best.placement_id] = tuple({"server": c.server, "score": [round(x, 3) for x in score]} for score, c in order[:5])
-    return [
-        Seat(
-            model_id=need.model_id,
-            pin_id=need.pin_id,
-            placement_id=pid,
-            server_id=places[pid].server_id,
-            n=n,
-            avoid_id=need.avoid_id,
-            why=f"warm on {board.servers[places[pid].server_id].name} with a free slot; best of {len(first[pid])} by {policy.strategy}",
-            candidates=first[pid],
-        )
-        for pid, n in given.items()
-    ]
-
-
-def _candidate(board: Board, placement: PlacementView, offer: OfferView | None) -> balancing.Candidate:
-    server = board.servers[placement.server_id]
-    key = board.state.models[placement.model_id].key
-    return balancing.Candidate(
-        placement_id=placement.id,
-        server_id=server.id,
-        server=server.name,
-        in_flight=placement.in_flight + board.taken[placement.id],
-        turns=board.taken[placement.id],
-        slots=placement.slots,
-        server_in_flight=board.in_flight(server.id),
-        free_gb=board.free_gb(server),
-        budget_gb=server.budget_gb,
-        answer_seconds=offer.answer_seconds if offer else None,
-        weight=server.weight,
-        preferred=key in server.preferred or "*" in server.preferred,
-        used_at=placement.used_at,
-    )
-
-
-def _stale(board: Board, policy: PlanPolicy, now: datetime) -> list[Unload]:
-    """Without `keep_models_loaded`: idle placements that nobody used for the unload delay."""
-    delay = timedelta(seconds=policy.unload_delay_s)
-    return [
-        Unload(placement_id=p.id, why=f"unused for {policy.unload_delay_s:.0f} s")
-        for places in board.by_server.values()
-        for p in places
-        if p.state is PlacementState.LOADED
-        and not p.pinned
-        and p.in_flight == 0
-        and board.taken[p.id] == 0
-        and p.id not in board.leaving
-        and p.model_id not in board.wanted(p.server_id)
-        and board.servers[p.server_id].well
-        and (p.used_at or p.since) + delay <= now
-    ]

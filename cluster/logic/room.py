@@ -1,123 +1,234 @@
-"""Where a model that somebody waits for can be loaded: steps 3 to 7 of the planner's tree (`placement` has the whole)."""
+"""Where a model that somebody waits for is loaded, and what goes for it: steps 3 to 7 of the planner's tree (`placement` has the whole)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 
-from cluster.logic import eviction
-from cluster.logic.board import Board, may
-from cluster.logic.decision import Load, Wait
-from cluster.logic.lifecycle import PlacementState
-from cluster.logic.state import Demand, OfferView, PlacementView, PlanPolicy, ServerView
+from cluster.logic import eviction, value
+from cluster.logic.balancing import Site, Strategy
+from cluster.logic.board import Board, Pressure, liked, may
+from cluster.logic.decision import Load
+from cluster.logic.eviction import NEVER, Eviction
+from cluster.logic.state import OfferView, PlacementView, ServerView
+from cluster.logic.value import Knobs
 
-USUAL_GB_PER_S = 0.5
-"""Taken for the speed of a load where none was seen yet."""
+EPSILON_GB = 1e-9
+SHOWN = 4
+"""Reasons that are kept with a decision; of two hundred servers nobody reads all."""
 
-
-def room(board: Board, need: Demand, policy: PlanPolicy, now: datetime, *, warm: bool) -> Load | Wait:
-    """Steps 3 to 7: what to do for a demand that still has somebody waiting."""
-    model = board.state.models[need.model_id]
-
-    def wait(until: datetime | None, why: str) -> Wait:
-        return Wait(model_id=need.model_id, pin_id=need.pin_id, until=until, why=why)
-
-    here = [p for p in board.by_model[need.model_id] if need.pin_id in (None, p.server_id)]
-    coming = [p.server_id for p in here if p.state is PlacementState.LOADING and board.servers[p.server_id].well]
-    coming += [server_id for server_id in board.coming[need.model_id] if need.pin_id in (None, server_id)]
-    if coming:
-        return wait(None, f"{model.key} is loading on {board.servers[coming[0]].name}")
-    if any(p.state is PlacementState.LOADED and p.id not in board.leaving and board.servers[p.server_id].well for p in here) or warm:
-        return wait(None, f"{model.key} is loaded, and all its slots are taken")
-    options = _options(board, need, policy, now)
-    if options.coming:
-        return wait(None, options.coming)
-    if options.fits:
-        server = min(options.fits, key=lambda pair: pair[0])[1]
-        return _load(board, need, server, (), f"{server.name} has room ({board.free_gb(server):.1f} GB free) and is ready soonest")
-    if options.swaps:
-        _, server, victims = min(options.swaps, key=lambda triple: triple[0])
-        gone = ", ".join(board.state.models[p.model_id].key for p in victims)
-        return _load(board, need, server, victims, f"room on {server.name} by letting go {gone} (idle, least recently used)")
-    why = "; ".join(options.reasons) or "no server that could hold it has been seen with it yet"
-    return wait(min(options.until, default=None), why)
+CHEAPER = "waiting is cheaper than a load that displaces others or occupies a busy disk; its weight grows as it waits"
 
 
 @dataclass(slots=True, kw_only=True)
-class _Options:
-    """Where a model could be loaded now, each with its score (the lowest is best), and why it could not elsewhere."""
+class Wish:
+    """A load that would serve somebody: which model, where it may run, who waits for it, how many copies it has within reach."""
 
-    fits: list[tuple[tuple[float, ...], ServerView]] = field(default_factory=list)
-    swaps: list[tuple[tuple[float, ...], ServerView, tuple[PlacementView, ...]]] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
-    until: list[datetime] = field(default_factory=list)
-    coming: str = ""
-    """Room that is already being made for it."""
-
-
-def _options(board: Board, need: Demand, policy: PlanPolicy, now: datetime) -> _Options:
-    options = _Options()
-    for offer in board.offers[need.model_id]:
-        server = may(board, need, offer)
-        if server is None or board.state.models[need.model_id].need_gb > server.budget_gb:
-            continue
-        obstacle = _obstacle(board, server, offer, now)
-        if not obstacle:
-            _weigh(options, board, need, offer, server, policy, now)
-            continue
-        options.reasons.append(obstacle)
-        if offer.cooldown_until and offer.cooldown_until > now:
-            options.until.append(offer.cooldown_until)
-    return options
+    model_id: int
+    pin_id: int | None
+    avoid_id: int | None = None
+    pressure: Pressure
+    load_s: float = 0.0
+    copies: int = 0
+    caller: str = ""
 
 
-def _weigh(options: _Options, board: Board, need: Demand, offer: OfferView, server: ServerView, policy: PlanPolicy, now: datetime) -> None:
-    """Add one server to the options: with room as it is, with room after evicting, or with the reason against it."""
-    model = board.state.models[need.model_id]
-    seconds = (offer.load_seconds or model.need_gb / USUAL_GB_PER_S) / server.weight
-    liking = 0.0 if model.key in server.preferred else 1.0 if "*" in server.preferred else 2.0
-    lack, surplus = model.need_gb - board.free_gb(server), _surplus(board, server)
-    if lack <= 0 and surplus <= 0:
-        options.fits.append(((liking, seconds, -board.free_gb(server), float(server.id)), server))
-        return
-    leaving = [p.gb for p in board.by_server[server.id] if p.state is PlacementState.UNLOADING]
-    lack, surplus = lack - sum(leaving), surplus - len(leaving)
-    if lack <= 0 and surplus <= 0:
-        options.coming = options.coming or f"room for {model.key} is being made on {server.name}"
-        return
-    there = [p for p in board.by_server[server.id] if p.id not in board.leaving and board.taken[p.id] == 0]
-    choice = eviction.choose(there, max(0.0, lack), policy, now, board.wanted(server.id), instances=max(0, surplus))
-    if choice.victims:
-        delay = timedelta(seconds=policy.unload_delay_s)
-        fresh = any((p.used_at or p.since) + delay > now for p in choice.victims)
-        options.swaps.append(((float(fresh), liking, choice.cost_gb, seconds, float(server.id)), server, choice.victims))
-        return
-    options.reasons.append(f"{server.name}: what could make room is busy, pinned, wanted or just loaded")
-    if choice.until:
-        options.until.append(choice.until)
+@dataclass(slots=True, kw_only=True)
+class Options:
+    """What the servers offer to a wish: room as it is, or by letting go."""
+
+    room: tuple[tuple[object, ...], ServerView] | None = None
+    swap: tuple[tuple[bool, bool, float, float, int], ServerView, Eviction] | None = None
+    coming: ServerView | None = None
+    """Room is being made for it there."""
+    until: float = NEVER
+    """When one of the others could change its mind."""
+    seen: int = 0
+    """Servers that were weighed."""
+    dear: bool = False
+    """Somewhere something could go that is worth too much."""
 
 
-def _obstacle(board: Board, server: ServerView, offer: OfferView, now: datetime) -> str:
-    if not server.well:
-        return f"{server.name} {server.why_not or 'is not well'}"
-    if server.id in board.loading:
-        return f"{server.name} is loading another model"
-    if offer.cooldown_until and offer.cooldown_until > now:
-        return f"{server.name} failed to load it: {offer.cooldown_reason}"
-    return ""
-
-
-def _surplus(board: Board, server: ServerView) -> int:
+def surplus(board: Board, server: ServerView) -> int:
     """How many instances too many there would be with one more, by the server's own limit."""
     if server.max_models is None:
         return 0
-    held = sum(1 for p in board.by_server[server.id] if p.id not in board.leaving)
+    held = sum(1 for p in board.state.by_server[server.id] if p.id not in board.leaving)
     return held + 1 - server.max_models
 
 
-def _load(board: Board, need: Demand, server: ServerView, victims: Sequence[PlacementView], why: str) -> Load:
-    gb = board.state.models[need.model_id].need_gb
-    board.loading.add(server.id)
-    board.coming[need.model_id].append(server.id)
+def options(board: Board, wish: Wish, strategy: Strategy, knobs: Knobs, limit: float = NEVER) -> Options:
+    """Look at every server that has the model. Sets that cost `limit` or more are passed over."""
+    found = Options()
+    state, need_gb = board.state, board.state.models[wish.model_id].need_gb
+    has = {p.server_id for p in state.by_model.get(wish.model_id, ())}
+    for offer in state.offers.get(wish.model_id, ()):
+        server_id = offer.server_id
+        if server_id in state.loading or server_id in board.promised or server_id in has:
+            continue
+        server = may(board, wish.pin_id, offer)
+        if server is None or not server.well or need_gb > server.budget_gb:
+            continue
+        if offer.cooldown_until is not None and offer.cooldown_until > board.now:
+            found.until = min(found.until, offer.cooldown_until)
+            continue
+        _weigh(found, board, wish, server, offer, strategy, knobs, limit)
+    return found
+
+
+def obstacles(board: Board, wish: Wish) -> list[str]:
+    """Why the servers that have the model do not load it now."""
+    reasons = []
+    for offer in board.state.offers.get(wish.model_id, ()):
+        server = may(board, wish.pin_id, offer)
+        if server is None or board.state.models[wish.model_id].need_gb > server.budget_gb:
+            continue
+        if not server.well:
+            reasons.append(f"{server.name} {server.why_not or 'is not well'}")
+        elif board.busy(server.id):
+            reasons.append(f"{server.name} is loading another model")
+        elif offer.cooldown_until and offer.cooldown_until > board.now:
+            reasons.append(f"{server.name} failed to load it: {offer.cooldown_reason}")
+        elif any(p.model_id == offer.model_id for p in board.state.by_server[server.id]):
+            reasons.append(f"{server.name} has it already")
+        else:
+            reasons.append(f"{server.name}: what could make room is busy, pinned, or just loaded")
+        if len(reasons) > SHOWN:
+            return [*reasons[:SHOWN], "and so on"]
+    return reasons
+
+
+def _weigh(
+    found: Options, board: Board, wish: Wish, server: ServerView, offer: OfferView, strategy: Strategy, knobs: Knobs, limit: float
+) -> None:
+    model = board.state.models[wish.model_id]
+    free = board.free_gb(server)
+    lack, over = model.need_gb - EPSILON_GB - free, surplus(board, server)
+    found.seen += 1
+    last = (server.far, server.id == wish.avoid_id)
+    if lack <= 0 and over <= 0:
+        score = (*last, strategy.load(_site(board, model.key, server, offer, free - model.need_gb)), server.id)
+        if found.room is None or score < found.room[0]:
+            found.room = (score, server)
+        return
+    outgoing = board.outgoing(server.id)
+    if outgoing:
+        lack, over = lack - sum(outgoing), over - len(outgoing)
+        if lack <= 0 and over <= 0:
+            found.coming = found.coming or server
+            return
+    if found.room is not None and found.room[0][:2] <= last:
+        return
+    if lack > 0:
+        least = eviction.floor(board, server, knobs) * lack
+        if least >= limit or (found.swap is not None and found.swap[0][:2] <= last and least >= found.swap[0][2]):
+            if least == NEVER:
+                found.until = min(found.until, eviction.ripens(board, server))
+            found.dear = found.dear or least != NEVER
+            return
+    choice = eviction.choose(board, server, max(0.0, lack), max(0, over), knobs)
+    if choice is None:
+        found.until = min(found.until, eviction.ripens(board, server))
+        return
+    if choice.cost >= limit:
+        found.dear = True
+        return
+    dislike = 1.0 + 0.25 * liked(server, model.key)
+    swap = (*last, round(choice.cost * dislike, 9), board.load_s(model.id, server, offer) / server.weight, server.id)
+    if found.swap is None or swap < found.swap[0]:
+        found.swap = (swap, server, choice)
+
+
+def _site(board: Board, key: str, server: ServerView, offer: OfferView, left_gb: float) -> Site:
+    there = board.state.by_server[server.id]
+    return Site(
+        server_id=server.id,
+        server=server.name,
+        load_s=board.load_s(offer.model_id, server, offer) / server.weight,
+        free_gb=left_gb,
+        budget_gb=server.budget_gb,
+        in_flight=board.flight(server.id),
+        loaded_at=max((p.since for p in there), default=0.0),
+        weight=server.weight,
+        liking=liked(server, key),
+    )
+
+
+def load(board: Board, wish: Wish, server: ServerView, victims: Sequence[PlacementView], why: str, **scores: float) -> Load:
+    """Decide on a load, and mark it on the board."""
+    gb = board.state.models[wish.model_id].need_gb
+    board.promised.add(server.id)
+    board.coming[wish.model_id].append(server.id)
     board.leaving.update(p.id for p in victims)
-    board.reserved[server.id] += gb - sum(p.gb for p in victims)
-    return Load(model_id=need.model_id, server_id=server.id, gb=gb, evict=tuple(p.id for p in victims), why=why)
+    board.book(server, gb - sum(p.gb for p in victims))
+    for placement in victims:
+        board.change[placement.model_id] -= 1
+        board.worths.pop(placement.model_id, None)
+    board.change[wish.model_id] += 1
+    board.worths.pop(wish.model_id, None)
+    if board.copies(wish.model_id) > 1:  # its other copies are worth less now; what victims leave behind is only worth more
+        board.floors.clear()
+    return Load(
+        model_id=wish.model_id,
+        server_id=server.id,
+        gb=gb,
+        evict=tuple(p.id for p in victims),
+        caller=wish.caller,
+        why=why,
+        seconds=board.load_s(wish.model_id, server),
+        scores={name: round(score, 3) for name, score in scores.items()},
+    )
+
+
+def best(board: Board, wish: Wish, strategy: Strategy, knobs: Knobs) -> Load | tuple[str, float]:
+    """The load that fulfils a wish, or why there is none now and when to look again."""
+    model = board.state.models[wish.model_id]
+    strain, theta = value.strain(board.state.disk, knobs), value.reluctance(board.state.disk, knobs)
+    hoped = earned(board, wish, knobs, knobs.target_free)
+    if hoped <= 0:
+        return _useless(board, wish), NEVER
+    found = options(board, wish, strategy, knobs, limit=max(0.0, hoped - knobs.price_free * strain * model.need_gb) / theta)
+    if found.coming:
+        board.promised.add(found.coming.id)
+        return f"room for {model.key} is being made on {found.coming.name}", NEVER
+    victims: tuple[PlacementView, ...] = ()
+    cost = 0.0
+    if found.room:
+        server, bar = found.room[1], knobs.price_free * strain * model.need_gb
+    elif found.swap:
+        server, victims, cost = found.swap[1], found.swap[2].victims, found.swap[2].cost
+        price = knobs.price_free
+        if cost >= knobs.spare * len(victims):
+            hoped = earned(board, wish, knobs, knobs.target)
+            lasting = value.wanted(model, knobs.target) - wish.copies >= knobs.lasting
+            price = knobs.price if not wish.copies else knobs.price_free if lasting else knobs.price_copy
+        bar = cost * theta + price * strain * model.need_gb
+    else:
+        return _closed(board, wish, found), found.until
+    if hoped <= bar:
+        return CHEAPER, NEVER
+    gone = ", ".join(board.state.models[p.model_id].key for p in victims)
+    copy = "one more copy, " if wish.copies else ""
+    free = f"{server.name} has room ({board.free_gb(server):.1f} GB free) and is best of {found.seen} by {board.policy.strategy}"
+    swap = f"room on {server.name} by letting go {gone} (idle, and least missed)"
+    return load(board, wish, server, victims, copy + (swap if victims else free), gain=hoped, cost=cost, bar=bar)
+
+
+def earned(board: Board, wish: Wish, knobs: Knobs, target: float) -> float:
+    """What fulfilling a wish earns, in requests."""
+    model = board.state.models[wish.model_id]
+    if wish.copies:
+        return value.more(model, wish.copies, wish.pressure, wish.load_s, board.now, knobs, target)
+    return value.first(model, wish.pressure, wish.load_s, board.now, knobs)
+
+
+def _useless(board: Board, wish: Wish) -> str:
+    key = board.state.models[wish.model_id].key
+    if wish.copies:
+        return f"{key} is loaded, and all its slots are taken: waiting is cheaper than another copy"
+    return f"{key} would be loaded too late for those who wait ({wish.load_s:.0f} s)"
+
+
+def _closed(board: Board, wish: Wish, found: Options) -> str:
+    """Why no server came into question; where something could go that is worth too much, that."""
+    if found.dear:
+        return CHEAPER
+    return "; ".join(obstacles(board, wish)) or "no server that could hold it has been seen with it yet"

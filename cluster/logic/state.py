@@ -1,24 +1,31 @@
-"""The cluster as the planner sees it: frozen values, read from rows at one moment.
+"""The cluster as the planner sees it: values read from rows at one moment, or kept by a simulation.
 
-Sizes are GB (2³⁰ bytes) of memory, times seconds, moments aware datetimes, ids primary keys.
+Sizes are GB (2³⁰ bytes) of memory, moments and durations seconds on one clock, ids primary keys. The planner changes none of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
-from cluster.logic.lifecycle import PlacementState
+from cluster.logic.lifecycle import HELD, PlacementState
+
+USUAL_GB_PER_S = 0.5
+"""Taken for the speed of a load where none was seen yet."""
+
+USUAL_ANSWER_S = 5.0
+"""Taken for an answer's length where nothing was learned yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ServerView:
-    """One server. `well` is: enabled, not draining, online, its breaker closed; `why_not` says what is missing."""
+    """One server. `well` is: enabled, not draining, online; `why_not` says what is missing."""
 
     id: int
     name: str
     budget_gb: float
-    well: bool
-    usable: bool
+    """What models may take, the headroom taken off."""
+    well: bool = True
+    usable: bool = True
     """Enabled and not draining: it may get work once it is well."""
     draining: bool = False
     """Enabled, and gets nothing new for a while."""
@@ -27,31 +34,54 @@ class ServerView:
     formats: tuple[str, ...] = ()
     preferred: tuple[str, ...] = ()
     weight: float = 1.0
+    far: bool = False
+    """Not in the region that comes first: a reserve."""
+    gb_per_s: float = USUAL_GB_PER_S
+    """Learned: how fast it loads."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ModelView:
-    """One model and what it needs in memory."""
+    """One model: what it needs in memory and what was learned of its demand and its answers."""
 
     id: int
     key: str
     need_gb: float
+    slots: int = 1
+    """Answers at once of one more instance, as far as known."""
+    rate: float = 0.0
+    """Requests a second, recent ones counting more."""
+    usual: float = 0.0
+    """Requests a second that are usual at this time of the day."""
+    mention: float = 0.0
+    """Requests a second that are likely because somebody who speaks with it was mentioned."""
+    answer_s: float = USUAL_ANSWER_S
+    """How long an answer takes, over all servers."""
+    successor_id: int | None = None
+    """The newer version that answers in its place."""
+    wanted_since: float | None = None
+    """It is to be loaded to take another one's place: since when."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class OfferView:
-    """That a server has a model on its disk, and what was learned of the pair."""
+    """That a server has a model on its disk, and what was learned of the pair; None: nothing yet."""
 
     server_id: int
     model_id: int
     format: str = ""
-    load_seconds: float | None = None
-    answer_seconds: float | None = None
-    cooldown_until: datetime | None = None
+    load_s: float | None = None
+    answer_s: float | None = None
+    spread_s: float | None = None
+    answers: float = 0.0
+    """How many recent answers that rests on."""
+    keep: bool = False
+    """It should stay loaded there."""
+    cooldown_until: float | None = None
     cooldown_reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PlacementView:
     """One instance in memory, or on its way. `in_flight` is the count of its live seats."""
 
@@ -63,9 +93,13 @@ class PlacementView:
     slots: int
     in_flight: int = 0
     pinned: bool = False
-    since: datetime
+    since: float
     """When its load was decided, later when it was loaded."""
-    used_at: datetime | None = None
+    used_at: float | None = None
+    served: bool = True
+    """It has answered since it was loaded."""
+    duplicate: bool = False
+    """A second instance of what the same server has already; nobody of us loaded it."""
 
     @property
     def free(self) -> int:
@@ -73,37 +107,93 @@ class PlacementView:
         return max(0, self.slots - self.in_flight) if self.state is PlacementState.LOADED else 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Demand:
-    """How many generations wait for a model, on any server or on the one of `pin`. 0 is the first priority.
+    """What waits for a model, on any server or on the one of `pin`; all of it can still meet its deadline if it starts now.
 
-    `avoid` is the server where they failed last: a warm one elsewhere first.
+    `avoid` is the server where it failed last: a warm one elsewhere first. `turn` is the earliest moment whose turn it is (see
+    `fairness`), `priority` the first (0 is first), `oldest` the earliest arrival, `deadline` the soonest.
     """
 
     model_id: int
     pin_id: int | None = None
     avoid_id: int | None = None
     waiting: int
-    priority: int
-    oldest: datetime
-    deadline: datetime | None = None
+    priority: int = 50
+    turn: float
+    oldest: float
+    deadline: float | None = None
+    caller: str = ""
+    """Who waits first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanPolicy:
-    """The part of the cluster policy that plans depend on."""
+    """The part of the cluster policy that plans depend on. Times are seconds."""
 
     strategy: str = "expected-time"
-    min_residency_s: float = 20.0
+    min_residency_s: float = 2.0
     unload_delay_s: float = 300.0
     keep_models_loaded: bool = True
+    overdue_s: float = 300.0
+    preload: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterState:
-    """Everything a plan is made from."""
+    """Everything a plan is made from, looked up by id; servers, placements and offers in the order of their ids."""
 
-    servers: Sequence[ServerView]
-    models: Mapping[int, ModelView]
-    placements: Sequence[PlacementView]
-    offers: Sequence[OfferView]
+    __slots__ = ("by_model", "by_server", "disk", "kept", "loading", "models", "offers", "pairs", "servers")
+
+    def __init__(
+        self,
+        servers: Iterable[ServerView],
+        models: Mapping[int, ModelView],
+        placements: Iterable[PlacementView],
+        offers: Iterable[OfferView],
+        disk: float = 0.0,
+    ) -> None:
+        self.servers: dict[int, ServerView] = {s.id: s for s in sorted(servers, key=lambda s: s.id)}
+        self.models: Mapping[int, ModelView] = models
+        self.by_server: dict[int, list[PlacementView]] = {server_id: [] for server_id in self.servers}
+        self.by_model: defaultdict[int, list[PlacementView]] = defaultdict(list)
+        self.disk = disk
+        """The part of their time, 0 … 1, that the servers spent loading lately."""
+        self.loading: set[int] = set()
+        self.offers: defaultdict[int, list[OfferView]] = defaultdict(list)
+        """By model."""
+        for placement in sorted(placements, key=lambda p: p.id):
+            self.add(placement)
+        self.pairs: dict[tuple[int, int], OfferView] = {}
+        """Offers by server and model."""
+        self.kept: defaultdict[int, list[OfferView]] = defaultdict(list)
+        """The offers that should stay loaded, by model."""
+        for offer in sorted(offers, key=lambda o: o.server_id):
+            self.offers[offer.model_id].append(offer)
+            self.pairs[offer.server_id, offer.model_id] = offer
+            if offer.keep:
+                self.kept[offer.model_id].append(offer)
+
+    def add(self, placement: PlacementView) -> None:
+        """Note an instance that holds memory; its id is higher than those that are there. Others are passed over."""
+        if placement.state in HELD and placement.server_id in self.by_server:
+            self.by_server[placement.server_id].append(placement)
+            self.by_model[placement.model_id].append(placement)
+            if placement.state is PlacementState.LOADING:
+                self.loading.add(placement.server_id)
+
+    def remove(self, placement: PlacementView) -> None:
+        """Forget an instance that is gone or failed. Raises ValueError if it is not there."""
+        self.by_server[placement.server_id].remove(placement)
+        self.by_model[placement.model_id].remove(placement)
+        self.settle(placement.server_id)
+
+    def settle(self, server_id: int) -> None:
+        """Look again whether a server is loading, after the state of one of its instances has changed."""
+        if any(p.state is PlacementState.LOADING for p in self.by_server[server_id]):
+            self.loading.add(server_id)
+        else:
+            self.loading.discard(server_id)
+
+    def all(self) -> Iterable[PlacementView]:
+        """Every instance, server by server."""
+        return (p for places in self.by_server.values() for p in places)

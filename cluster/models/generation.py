@@ -1,7 +1,10 @@
 """One request to a model: the durable queue is the rows of this table that are `queued`."""
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from cluster.logic.lifecycle import GENERATION, GenerationState
 from cluster.models.model import LanguageModel
@@ -26,6 +29,18 @@ class Generation(Leased):
     request_hash = models.CharField(max_length=64, blank=True)
 
     queued_at = models.DateTimeField()
+    share_at = models.DateTimeField(db_default=Now(), help_text="When its caller's fair share reaches it.")
+    turn_at = models.DateTimeField(
+        db_default=Now(), help_text="Whose turn it is: the fair share, later the less urgent. Fixed when it is queued."
+    )
+    leader = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="followers",
+        help_text="An equal request that is asked for both.",
+    )
     not_before = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     avoid = models.ForeignKey(
@@ -66,11 +81,24 @@ class Generation(Leased):
             ),
         ]
         indexes = [
-            models.Index(name="generation_queue", fields=["model", "priority", "id"], condition=Q(state="queued")),
+            models.Index(name="generation_queue", fields=["model", "turn_at", "id"], condition=Q(state="queued")),
+            models.Index(name="generation_share", fields=["caller", "share_at"], condition=Q(state="queued")),
+            models.Index(name="generation_queued_at", fields=["queued_at"]),
+            models.Index(name="generation_follower", fields=["leader"], condition=Q(state="queued", leader__isnull=False)),
+            models.Index(
+                name="generation_leading", fields=["request_hash"], condition=Q(state__in=["queued", "running"], leader__isnull=True)
+            ),
             models.Index(name="generation_running", fields=["lease_owner"], condition=Q(state="running")),
             models.Index(name="generation_cache", fields=["request_hash"], condition=Q(state="done")),
             models.Index(name="generation_ended", fields=["ended_at"]),
         ]
+
+    @staticmethod
+    def ripe(now: datetime) -> Q:
+        """What may be seated at this moment: queued, for itself, not resting after a failure, and not too late."""
+        rested = Q(not_before__isnull=True) | Q(not_before__lte=now)
+        timely = Q(deadline__isnull=True) | Q(deadline__gte=now)
+        return rested & timely & Q(state=GenerationState.QUEUED, leader__isnull=True)
 
     def __str__(self) -> str:
         return f"generation {self.pk} ({self.state})"

@@ -23,12 +23,20 @@ class Placement(Leased):
     pinned = models.BooleanField(default=False, help_text="Never evicted.")
     adopted = models.BooleanField(default=False, help_text="Somebody else loaded it.")
     reason = models.TextField(blank=True, help_text="Why it was loaded, or how it ended.")
+    caused_by = models.CharField(max_length=100, blank=True, help_text="Whose request it was loaded for; the load is on their account.")
+    preloaded = models.BooleanField(default=False, help_text="Loaded before anybody asked.")
+    duplicate = models.BooleanField(default=False, help_text="Its server has the model a second time; this one leaves once it is idle.")
+    served = models.BooleanField(default=False, help_text="It has answered since it was loaded.")
     created_at = models.DateTimeField()
     load_deadline = models.DateTimeField(null=True, blank=True)
     loaded_at = models.DateTimeField(null=True, blank=True)
     used_at = models.DateTimeField("last used", null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="When its server lets it go by itself if nobody uses it until then.")
     failures = models.PositiveSmallIntegerField("failures in a row", default=0)
+    rest_until = models.DateTimeField(
+        null=True, blank=True, help_text="It failed too often: nothing is asked of it before, then one request."
+    )
 
     class Meta:
         ordering = ["server", "model", "id"]
@@ -43,7 +51,10 @@ class Placement(Leased):
                 name="placement_once_per_instance", fields=["server", "instance_id"], condition=Q(state__in=["loaded", "unloading"])
             ),
         ]
-        indexes = [models.Index(name="placement_held", fields=["server", "model"], condition=Q(state__in=[s.value for s in HELD]))]
+        indexes = [
+            models.Index(name="placement_held", fields=["server", "model"], condition=Q(state__in=[s.value for s in HELD])),
+            models.Index(name="placement_preloaded", fields=["created_at"], condition=Q(preloaded=True)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.instance_id or self.model} on {self.server} ({self.state})"

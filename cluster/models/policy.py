@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, URLValidator
 from django.db import models
 from django.db.models import Q
 
@@ -11,15 +11,18 @@ from django.db.models import Q
 class ClusterPolicy(models.Model):
     """How the cluster behaves. Times are in seconds."""
 
-    class Strategy(models.TextChoices):
-        LEAST_LOADED = "least-loaded", "least loaded"
-        ROUND_ROBIN = "round-robin", "round robin"
-        MODEL_AFFINITY = "model-affinity", "model affinity"
-        MEMORY_BASED = "memory-based", "memory based"
-        EXPECTED_TIME = "expected-time", "expected time"
-
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
-    strategy = models.CharField(max_length=20, choices=Strategy, default=Strategy.EXPECTED_TIME)
+    strategy = models.CharField(max_length=40, default="expected-time", help_text="How the server of an answer, or of a load, is chosen.")
+    region = models.CharField(
+        max_length=50, blank=True, help_text="Servers of this region come first; all others are the reserve. Empty: all are equal."
+    )
+    ageing_s = models.FloatField(
+        default=3.0, help_text="What one step of priority weighs against waiting: a request of priority 60 yields for 30 s to one of 50."
+    )
+    overdue_s = models.FloatField(
+        default=300.0,
+        help_text="A request that waits so long past its turn gets its model loaded, even if busy models must run empty for it.",
+    )
     connect_timeout_s = models.FloatField(default=3.0, help_text="Until a server must have taken the connection.")
     probe_timeout_s = models.FloatField(default=5.0, help_text="For a whole look at a server.")
     load_timeout_s = models.FloatField(default=600.0, help_text="Until a model must be loaded.")
@@ -32,7 +35,7 @@ class ClusterPolicy(models.Model):
         help_text="Tries of one request, the first included (maxRetries + 1).",
     )
     min_residency_s = models.FloatField(
-        default=20.0, help_text="How long a model stays after its load before it may be evicted for another."
+        default=2.0, help_text="How long a model stays after its load before it may be evicted for another."
     )
     unload_delay_s = models.FloatField(
         default=300.0,
@@ -41,6 +44,11 @@ class ClusterPolicy(models.Model):
     keep_models_loaded = models.BooleanField(
         default=True, help_text="Off: models unused for the unload delay are unloaded even without need."
     )
+    preload = models.BooleanField(default=True, help_text="Load what is likely to be asked for into room that nobody needs.")
+    hedge_after_s = models.FloatField(
+        default=0.0, help_text="Ask a second warm copy when the first has not begun to answer after so long. 0: never."
+    )
+    return_s = models.FloatField(default=30.0, help_text="A server that comes back gets its full share again after so long.")
     monitor = models.BooleanField(
         "health monitor", default=False, help_text="On: every server is probed every health check interval. Off: requests show health."
     )
@@ -53,6 +61,31 @@ class ClusterPolicy(models.Model):
     breaker_failures = models.PositiveSmallIntegerField(default=3, help_text="Failures in a row that take a server out.")
     breaker_pause_s = models.FloatField(default=5.0, help_text="First pause of a server that is out; doubles up to a minute.")
     cache_ttl_s = models.FloatField(default=300.0, help_text="How long an exactly equal request gets the stored answer. 0: never.")
+    cache_entries = models.PositiveIntegerField(default=1000, help_text="So many stored answers a model, at most; the newest are kept.")
+    scale_out_wait_s = models.FloatField(
+        default=60.0, help_text="When requests would wait so long although every server is busy, more servers are called for."
+    )
+    scale_in_idle_s = models.FloatField(default=1800.0, help_text="A server that nobody needed for so long may be taken away.")
+    scale_webhook = models.CharField(
+        max_length=500,
+        blank=True,
+        validators=[URLValidator(schemes=["http", "https"])],
+        help_text="Where calls for more or fewer servers are posted. Empty: nowhere.",
+    )
+    scaled_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When an engine last looked whether the servers are enough."
+    )
+    pooled_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When an engine last asked the pools for their servers."
+    )
+    rates_since = models.DateTimeField(null=True, blank=True, editable=False)
+    disk_busy = models.FloatField(
+        default=0.0, editable=False, help_text="The part of their time, 0 … 1, that the servers spent loading lately."
+    )
+    rates_at = models.DateTimeField(null=True, blank=True, editable=False)
+    usual_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When what is usual at this time of the day was last counted."
+    )
     default_model = models.CharField(max_length=300, blank=True, help_text="For entities that name none.")
 
     class Meta:
@@ -76,6 +109,12 @@ class ClusterPolicy(models.Model):
                     reconcile_interval_s__gt=0,
                     breaker_pause_s__gt=0,
                     cache_ttl_s__gte=0,
+                    ageing_s__gte=0,
+                    overdue_s__gt=0,
+                    hedge_after_s__gte=0,
+                    return_s__gte=0,
+                    scale_out_wait_s__gt=0,
+                    scale_in_idle_s__gt=0,
                 ),
             ),
             models.CheckConstraint(
@@ -90,6 +129,12 @@ class ClusterPolicy(models.Model):
     def current(cls) -> "ClusterPolicy":
         """The one row; made with the defaults at the first look."""
         return cls.objects.get_or_create(id=1)[0]
+
+    @classmethod
+    def locked(cls) -> "ClusterPolicy":
+        """The one row, locked until the running transaction ends: the planner's lock."""
+        rows = cls.objects.select_for_update(no_key=True)
+        return rows.filter(id=1).first() or rows.get(pk=cls.current().pk)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise ValidationError("The cluster policy cannot be deleted; change it instead.")

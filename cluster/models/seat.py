@@ -11,13 +11,15 @@ from swwbot_site.lib.leases import Leased
 class Seat(Leased):
     """Taken under the planner's lock, given back (deleted) when the generation leaves `running`."""
 
-    generation = models.OneToOneField(Generation, on_delete=models.CASCADE, related_name="seat")
+    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="seats")
+    hedge = models.BooleanField(default=False, help_text="The second one of a request that is asked twice.")
     placement = models.ForeignKey(Placement, on_delete=models.CASCADE, related_name="seats")
     taken_at = models.DateTimeField()
 
     class Meta:
         ordering = ["id"]
         constraints = [
+            models.UniqueConstraint(name="seat_once_per_generation", fields=["generation", "hedge"]),
             models.CheckConstraint(name="seat_is_leased", condition=Q(lease_owner__isnull=False, lease_until__isnull=False)),
         ]
         indexes = [models.Index(name="seat_owner", fields=["lease_owner"])]

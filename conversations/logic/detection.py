@@ -22,6 +22,6 @@ def mentions(text: str, names: Iterable[str]) -> str | None:
     there = folded(text)
     for name in names:
         wanted = folded(name)
-        if wanted and re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", there):
+        if wanted and wanted in there and re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", there):
             return name
     return None

@@ -84,6 +84,7 @@ class EntityAdmin(SimpleHistoryAdmin, Waking):  # type: ignore[misc]
                     ("top_p", "top_k", "min_p"),
                     ("repeat_penalty", "frequency_penalty", "presence_penalty"),
                     "stop",
+                    "cache_answers",
                 ),
             },
         ),

@@ -35,6 +35,7 @@ class EntitySerializer(serializers.ModelSerializer[Entity]):
             "max_age_s",
             "when_limited",
             "hold",
+            "cache_answers",
         )
         read_only_fields: tuple[str, ...] = fields
 

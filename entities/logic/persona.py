@@ -40,3 +40,5 @@ class Persona:
     max_age_s: int = 300
     when_limited: str = "wait"
     hold: bool = False
+    cache_answers: bool = True
+    """An exactly equal request may get the same answer."""

@@ -72,6 +72,10 @@ class Entity(models.Model):
     )
     hold = models.BooleanField("hold for approval", default=False, help_text="Its answers wait for a person before they are posted.")
 
+    cache_answers = models.BooleanField(
+        "share answers", default=True, help_text="An exactly equal request may get the same answer, for a while. Off: each is asked anew."
+    )
+
     style = models.CharField(max_length=200, blank=True)
     mood = models.CharField(max_length=200, blank=True)
     interests = models.JSONField(default=list, blank=True)

@@ -62,13 +62,24 @@ def program(words: Sequence[str], environment: Mapping[str, str]) -> Iterator["s
 @contextmanager
 def studios(n: int, *options: str) -> Iterator[list[str]]:
     """`n` emulated LM Studio servers; yields their addresses."""
+    with served(n, *options) as running:
+        yield [url for url, _ in running]
+
+
+@contextmanager
+def served(n: int, *options: str) -> Iterator[list[tuple[str, int]]]:
+    """`n` emulated LM Studio servers, each a process of its own; yields their addresses and processes."""
     ports = [port for port in range(23400, 23999) if processes.port_is_free("127.0.0.1", port)][:n]
     with ExitStack() as stack:
-        for port in ports:
-            stack.enter_context(program(["emulate", "lmstudio", "--port", str(port), *options], {}))
+        running = [stack.enter_context(program(["emulate", "lmstudio", "--port", str(port), *options], {})) for port in ports]
         for port in ports:
             until(lambda port=port: processes.port_answers(port), 30, f"the emulator on port {port}")  # type: ignore[misc]
-        yield [f"http://127.0.0.1:{port}" for port in ports]
+        yield [(f"http://127.0.0.1:{port}", process.pid) for port, process in zip(ports, running, strict=True)]
+
+
+def folder(environment: Mapping[str, str]) -> Path:
+    """The folder of an own database, by the environment it gave."""
+    return Path(environment["VAR_DIR"])
 
 
 def until(true: Callable[[], T], seconds: float, what: str) -> T:

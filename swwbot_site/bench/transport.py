@@ -2,12 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 import httpx
 
 from cluster.lmstudio.client import Client
 from cluster.lmstudio.errors import PeerError
+from cluster.lmstudio.openai import chat
 from cluster.lmstudio.values import ChatRequest, Endpoint, Timeouts
 from swwbot_site.bench import stage
 from swwbot_site.lib import http
@@ -15,49 +18,91 @@ from swwbot_site.lib import http
 LEVELS = (8, 64, 256)
 REQUESTS = 2000
 LIMIT_S = 60.0
+MODEL = "bench/model"
+SAID = (
+    {"role": "system", "content": "You are terse, friendly and never repeat yourself."},
+    {"role": "user", "content": "Say something about the number 17."},
+)
+
+Ask = Callable[[httpx.AsyncClient, Endpoint, str], Awaitable[bool]]
+"""One streamed chat with a model at an endpoint; whether an answer came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A way to ask: whose connections, and what is made of the answer."""
+
+    name: str
+    connections: Callable[[], httpx.AsyncClient]
+    ask: Ask
+
+
+async def _raw(pool: httpx.AsyncClient, endpoint: Endpoint, model: str) -> bool:
+    """The same bytes sent, the stream read to its end and thrown away."""
+    wanted = chat(ChatRequest(model=model, messages=SAID, max_tokens=200))
+    limits = httpx.Timeout(None, connect=20.0, pool=20.0)
+    try:
+        request = pool.build_request(wanted.method, endpoint.url + wanted.path, content=wanted.encoded(), timeout=limits)
+        response = await pool.send(request, stream=True)
+        async for _ in response.aiter_bytes():
+            continue
+        await response.aclose()
+    except httpx.HTTPError:
+        return False
+    return response.status_code == 200
+
+
+async def _ours(pool: httpx.AsyncClient, endpoint: Endpoint, model: str) -> bool:
+    try:
+        await Client(pool).chat(endpoint, ChatRequest(model=model, messages=SAID, max_tokens=200), Timeouts(connect_s=20, total_s=LIMIT_S))
+    except PeerError:
+        return False
+    return True
+
+
+def _pool() -> httpx.AsyncClient:
+    return httpx.AsyncClient(limits=httpx.Limits(max_connections=1024), trust_env=False)
+
+
+RAW = Way(name="raw httpx", connections=_pool, ask=_raw)
+BARE = Way(name="raw httpx, aiohttp transport", connections=http.client, ask=_raw)
+OURS = Way(name="aiohttp transport (ours)", connections=http.client, ask=_ours)
+THEIRS = Way(name="httpx's own pool", connections=_pool, ask=_ours)
 
 
 def run() -> list[dict[str, object]]:
     """One row per client and number of requests in flight; a level that does not end within a minute says so."""
-    makers: dict[str, Callable[[], httpx.AsyncClient]] = {
-        "aiohttp transport (ours)": http.client,
-        "httpx's own pool": lambda: httpx.AsyncClient(limits=httpx.Limits(max_connections=1024), trust_env=False),
-    }
-    words = ("--models", "bench/model:4", "--loaded", "bench/model", "--parallel", "1024", "--tokens-per-s", "0", "--first-token-s", "0")
+    words = ("--models", f"{MODEL}:4", "--loaded", MODEL, "--parallel", "1024", "--tokens-per-s", "0", "--first-token-s", "0")
     with stage.studios(1, *words) as urls:
-        return [asyncio.run(_level(name, make, urls[0], level)) for level in LEVELS for name, make in makers.items()]
+        return against(urls[0], MODEL, (OURS, THEIRS), LEVELS, REQUESTS, LIMIT_S)
 
 
-async def _level(name: str, make: Callable[[], httpx.AsyncClient], url: str, level: int) -> dict[str, object]:
+def against(url: str, model: str, ways: Sequence[Way], levels: Sequence[int], requests: int, limit_s: float) -> list[dict[str, object]]:
+    """One row per way and number of requests in flight: `requests` of them at a server that runs, or what got through in `limit_s`."""
     endpoint = Endpoint(url=url, dialect="lmstudio-v1")
-    request = ChatRequest(model="bench/model", messages=({"role": "user", "content": "Hello"},))
-    limits = Timeouts(connect_s=20, total_s=LIMIT_S)
-    left = iter(range(REQUESTS))
-    done = failed = 0
+    return [asyncio.run(_level(way, endpoint, model, level, requests, limit_s)) for level in levels for way in ways]
 
-    async def work(client: Client) -> None:
-        nonlocal done, failed
+
+async def _level(way: Way, endpoint: Endpoint, model: str, level: int, requests: int, limit_s: float) -> dict[str, object]:
+    left = iter(range(requests))
+    done = 0
+
+    async def work(pool: httpx.AsyncClient) -> None:
+        nonlocal done
         for _ in left:
-            try:
-                await client.chat(endpoint, request, limits)
-                done += 1
-            except PeerError:
-                failed += 1
+            answered = await way.ask(pool, endpoint, model)
+            done += answered
 
     begun, cpu = time.monotonic(), time.process_time()
-    async with make() as pool:
-        client = Client(pool)
-        try:
-            async with asyncio.timeout(LIMIT_S):
-                await asyncio.gather(*(work(client) for _ in range(level)))
-        except TimeoutError:
-            failed = REQUESTS - done
-    seconds = time.monotonic() - begun
-    each = (time.process_time() - cpu) / max(1, done) * 1000
+    async with way.connections() as pool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await asyncio.gather(*(work(pool) for _ in range(level)))
+        seconds, spent = time.monotonic() - begun, time.process_time() - cpu
     return {
-        "client": name,
+        "client": way.name,
         "in_flight": level,
         "requests_per_s": round(done / seconds),
-        "failed": failed,
-        "cpu_ms_per_request": round(each, 2),
+        "failed": requests - done,
+        "cpu_ms_per_request": round(spent / max(1, done) * 1000, 2),
     }

@@ -6,7 +6,7 @@ from swwbot_site.config.kinds import FLAG, OBJECT, PROSE, TEXTS, choice, millis,
 from swwbot_site.config.section import Field
 
 STRATEGIES: Final = ("least-loaded", "round-robin", "model-affinity", "memory-based", "expected-time")
-DIALECTS: Final = ("auto", "lmstudio-v1", "lmstudio-v0", "openai", "design")
+DIALECTS: Final = ("auto", "lmstudio-v1", "lmstudio-v0", "openai", "ollama", "llamacpp", "llamacpp-router", "vllm", "design")
 GENERATIONS: Final = ("auto", "kv", "kv-patch", "kv-queue", "do")
 DIRECTIONS: Final = ("low-first", "high-first")
 FORMATS: Final = ("blob", "joined", "turns")
@@ -33,10 +33,16 @@ SERVER: Final = (
     Field(key="capabilities.supportedFormats", column="formats", kind=TEXTS),
     Field(key="capabilities.preferredModels", column="preferred_models", kind=TEXTS),
     Field(key="capabilities.maxConcurrentModels", column="max_models", kind=nullable(whole(1, _SMALL))),
+    Field(key="priceIn", column="price_in", kind=real(0, 1e6)),
+    Field(key="priceOut", column="price_out", kind=real(0, 1e6)),
+    Field(key="dailyBudget", column="daily_budget", kind=nullable(real(0, 1e9))),
 )
 
 CLUSTER: Final = (
     Field(key="loadBalancingStrategy", column="strategy", kind=choice(*STRATEGIES)),
+    Field(key="region", column="region", kind=text(50)),
+    Field(key="ageing", column="ageing_s", kind=millis(zero=True)),
+    Field(key="overdue", column="overdue_s", kind=millis()),
     Field(key="connectTimeout", column="connect_timeout_s", kind=millis()),
     Field(key="probeTimeout", column="probe_timeout_s", kind=millis()),
     Field(key="modelLoadTimeout", column="load_timeout_s", kind=millis()),
@@ -47,6 +53,9 @@ CLUSTER: Final = (
     Field(key="minResidency", column="min_residency_s", kind=millis(zero=True)),
     Field(key="modelUnloadDelay", column="unload_delay_s", kind=millis(zero=True)),
     Field(key="keepModelsLoaded", column="keep_models_loaded", kind=FLAG),
+    Field(key="preload", column="preload", kind=FLAG),
+    Field(key="hedgeAfter", column="hedge_after_s", kind=millis(zero=True)),
+    Field(key="returnTime", column="return_s", kind=millis(zero=True)),
     Field(key="healthMonitor", column="monitor", kind=FLAG),
     Field(key="healthCheckInterval", column="health_check_interval_s", kind=millis()),
     Field(key="pollInterval", column="load_poll_interval_s", kind=millis()),
@@ -55,6 +64,10 @@ CLUSTER: Final = (
     Field(key="breakerFailures", column="breaker_failures", kind=whole(1, _SMALL)),
     Field(key="breakerPause", column="breaker_pause_s", kind=millis()),
     Field(key="cacheTtl", column="cache_ttl_s", kind=millis(zero=True)),
+    Field(key="cacheEntries", column="cache_entries", kind=whole(0, _LARGE)),
+    Field(key="scaleOutWait", column="scale_out_wait_s", kind=millis()),
+    Field(key="scaleInIdle", column="scale_in_idle_s", kind=millis()),
+    Field(key="scaleWebhook", column="scale_webhook", kind=nullable(text(500), "")),
 )
 
 FEED: Final = (
@@ -129,6 +142,7 @@ ENTITY: Final = (
     Field(key="maxAgeSeconds", column="max_age_s", kind=whole(1, _LARGE)),
     Field(key="whenLimited", column="when_limited", kind=choice(*LIMITED)),
     Field(key="holdForApproval", column="hold", kind=FLAG),
+    Field(key="cacheAnswers", column="cache_answers", kind=FLAG),
     Field(key="traits.style", column="style", kind=text(200), dead=_TRAIT),
     Field(key="traits.mood", column="mood", kind=text(200), dead=_TRAIT),
     Field(key="traits.interests", column="interests", kind=TEXTS, dead=_TRAIT),

@@ -130,7 +130,7 @@ class Record(_Sealed, Page):
     """A read-only page of a big table: never counted, newest first."""
 
     paginator = InfinitePaginator
-    actions = None
+    actions: tuple[str, ...] | None = None
     list_select_related: bool | tuple[str, ...] = True
 
 

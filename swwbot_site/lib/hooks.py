@@ -4,9 +4,10 @@ A plugin is a module (or object) with functions of these names, marked with `hoo
 registered by an app of the project when it is ready.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -16,6 +17,23 @@ if TYPE_CHECKING:
 PROJECT = "swwbot"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolEndpoint:
+    """A model server that a pool manager hands out. `budget_gb` is what models may take of its memory."""
+
+    pool: str
+    """The pool's own name; its servers are told by it from those that people have entered."""
+    name: str
+    """Unique among all servers, and always the same for the same machine."""
+    url: str
+    budget_gb: float
+    token: str = ""
+    dialect: str = "auto"
+    region: str = ""
+    slots: int | None = None
+    weight: float = 1.0
 
 
 class Specs:
@@ -28,6 +46,33 @@ class Specs:
     @hookspec
     def on_step(self, step: str) -> None:
         """Called when one of the twelve steps of a message is entered or left, in whatever thread does it ("post.before")."""
+
+    @hookspec
+    def cluster_strategies(self) -> "Mapping[str, Any]":  # type: ignore[empty-body]
+        """Called when strategies are looked up: more of them by name, each a `cluster.logic.balancing.Strategy`."""
+
+    @hookspec
+    def pool_endpoints(self) -> "Sequence[PoolEndpoint]":  # type: ignore[empty-body]
+        """Called about every 15 s, by one engine: every server that the pool hands out at this moment.
+
+        New ones join, those that are missing finish what they have and are disabled. Whoever cannot tell raises: then nothing
+        changes. All engines need the same plugins.
+        """
+
+    @hookspec
+    def scale_out(self, reason: "Mapping[str, Any]") -> None:
+        """Called when requests wait too long although every server is busy or full; again every 5 minutes while that lasts.
+
+        `reason`: model, waiting, oldest_s, expected_s, servers, missing_slots, missing_gb, memory_gb (a server of that size would do).
+        What raises is called again; so it may be called twice for one need.
+        """
+
+    @hookspec
+    def scale_in(self, server: str, reason: "Mapping[str, Any]") -> None:
+        """Called when nobody has needed a pool's server for long and the others can do its work. `reason`: idle_s, held_gb, budget_gb, pool.
+
+        Like `scale_out`, it may be called again. The server goes when its pool hands it out no longer.
+        """
 
 
 manager = pluggy.PluginManager(PROJECT)

@@ -5,11 +5,14 @@ Connections that idle are dropped after `KEEPALIVE_S`, before the peers close th
 hang up after 5 s, and a poll every 5 s would always meet a dying socket.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
+
+from swwbot_site.lib.errors import BotError
 
 HttpClient = httpx.AsyncClient
 """What a client of a peer is built on."""
@@ -82,3 +85,19 @@ def client() -> httpx.AsyncClient:
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     return httpx.AsyncClient(transport=Transport(client=session), trust_env=False, follow_redirects=False)
+
+
+class NotTaken(BotError):
+    """A webhook did not take a message."""
+
+    code = "webhook-not-taken"
+
+
+async def post(http: httpx.AsyncClient, url: str, document: Mapping[str, Any], *, timeout_s: float) -> None:
+    """POST a JSON document to a webhook; any status of 200 … 299 is a receipt. Raises NotTaken."""
+    try:
+        response = await http.post(url, json=dict(document), timeout=timeout_s)
+    except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        raise NotTaken(f"{url} cannot be reached: {str(exc) or type(exc).__name__}") from exc
+    if not response.is_success:
+        raise NotTaken(f"{url} answered {response.status_code}: {response.text[:200]}")

@@ -27,6 +27,9 @@ WAKING: Final = timedelta(seconds=5)
 SPACE: Final = 0x5357
 """The advisory locks of this project; the second number of each is the owner."""
 
+EQUALS: Final = 0x5358
+"""The advisory locks of requests that are equal; the second number of each comes from what they ask."""
+
 
 class Leased(models.Model):
     """A row that one engine at a time may work on."""
@@ -40,6 +43,9 @@ class Leased(models.Model):
 
 CATALOGUE: Final = 0
 """The advisory lock of whoever gives models their names; no owner has this number."""
+
+SCALING: Final = -2
+"""The advisory lock of whoever decides whether the servers are enough; no owner has this number."""
 
 
 def alone(what: int) -> None:

@@ -57,6 +57,8 @@ class Loop:
     name: str
     channel: Channel
     turn: Turn
+    pace_s: float = 0.0
+    """The least time between the beginnings of two turns, however often the bell rings."""
     finish: Callable[[Context], Awaitable[None]] | None = None
     """Called once at the end, after the last turn: finish or give back what is held, within about 7 s once `hurry` is set."""
     renew: Callable[[int, datetime], None] | None = None

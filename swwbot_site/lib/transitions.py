@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from django.db import models
 
+from swwbot_site.lib.bulk import update_each
+
 Moves = Mapping[Any, frozenset[Any]]
 """old status → the statuses it may move to; a status without an entry is final."""
 
@@ -25,9 +27,7 @@ class Stateful(Protocol):
 
 def move(rows: models.QuerySet[Any], old: str, new: str, **fields: Any) -> int:
     """Move those of `rows` that are in `old` to `new`, setting `fields` with it. Returns how many moved; raises IllegalMove."""
-    table: Moves = rows.model.MOVES
-    if new not in table.get(old, frozenset()):
-        raise IllegalMove(f"{rows.model.__name__}: {old} → {new} is not in its table of moves")
+    _legal(rows.model, old, new)
     return rows.filter(state=old).update(state=new, **fields)
 
 
@@ -39,3 +39,20 @@ def moved(row: models.Model, old: str, new: str, **fields: Any) -> bool:
     for name, value in {"state": new, **fields}.items():
         setattr(row, name, value)
     return True
+
+
+def move_each(
+    model: type[models.Model], old: str, new: str, each: Mapping[int, Mapping[str, Any]], *, guard: Mapping[str, Any], **fields: Any
+) -> frozenset[int]:
+    """Move many rows with one statement, each with values of its own (`each`, by id) and all with `fields`.
+
+    Only rows that are in `old`, and whose columns have the values of `guard`, move. Returns the ids of those; raises IllegalMove.
+    """
+    _legal(model, old, new)
+    return update_each(model, each, guard={"state": old, **guard}, common={"state": new, **fields})
+
+
+def _legal(model: Any, old: str, new: str) -> None:
+    table: Moves = model.MOVES
+    if new not in table.get(old, frozenset()):
+        raise IllegalMove(f"{model.__name__}: {old} → {new} is not in its table of moves")

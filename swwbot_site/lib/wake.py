@@ -15,6 +15,7 @@ class Channel(StrEnum):
     SERVE = "sww_serve"
     DELIVER = "sww_deliver"
     SETTINGS = "sww_settings"
+    SWAP = "sww_swap"
     EVENTS = "sww_events"
     STOP = "sww_stop"
 

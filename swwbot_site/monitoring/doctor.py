@@ -154,6 +154,8 @@ def _servers(found: Iterable[servers.Finding]) -> Iterator[Part]:
         advice = "Start LM Studio's server there and let it listen on the network, or switch the server off in the admin."
         if one.error in ("misconfigured", "capability-missing"):
             advice = "Correct its address, token or dialect in the admin."
+        if one.error == "rate-limited":
+            advice = "It is left alone for as long as it asks; give it less to do, or raise its limit."
         if one.error:
             yield Part(part="server", name=one.server, verdict=Verdict.FAULT, text=one.text, advice=advice)
         else:

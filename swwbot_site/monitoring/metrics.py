@@ -12,11 +12,15 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from cluster import read as cluster
+from cluster import warm
 from conversations import read as conversations
 from swwbot_site.lib import clock
 
 WINDOW: Final = timedelta(minutes=5)
 """What "lately" means for what has ended."""
+
+DAY: Final = timedelta(days=1)
+"""How far back guesses about models are judged."""
 
 
 class Rows(Collector):
@@ -48,6 +52,10 @@ class Rows(Collector):
         ended = {"posted": pace.posted, "dropped": pace.dropped, "failed": pace.failed}
         yield _gauge("swwbot_replies_ended_5m", "Answers that ended in five minutes, by state.", "state", ended)
         yield _gauge("swwbot_messages_5m", "Messages of humans in five minutes.", "", {"": pace.messages})
+        warmth = warm.report(now - DAY)
+        counts = {"hit": warmth.hits, "miss": warmth.misses, "open": warmth.open}
+        yield _gauge("swwbot_preloads_1d", "Models loaded in a day before anybody asked, by what came of it.", "result", counts)
+        yield _gauge("swwbot_preload_wasted_gb_1d", "Memory loaded in a day that nobody asked for.", "", {"": warmth.wasted_gb})
         yield _gauge("swwbot_engines", "Engines that live.", "", {"": sum(one.living for one in conversations.engines(now))})
 
 

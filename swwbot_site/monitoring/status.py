@@ -91,7 +91,8 @@ def _mood(server: Machine) -> tuple[str, str]:
             return "warn", "draining"
         loading = any(one.state == "loading" for one in server.held)
         return ("busy", "loading") if loading else ("busy", "answering") if server.in_flight else ("good", "online")
-    return {"unknown": ("warn", "not seen yet"), "misconfigured": ("warn", "misconfigured")}.get(server.state, ("bad", server.state))
+    words = {"unknown": "not seen yet", "misconfigured": "misconfigured", "rate-limited": "rate-limited"}
+    return ("warn", words[server.state]) if server.state in words else ("bad", server.state)
 
 
 def troubles(view: Overview, engines: Sequence[Worker], feeds: Sequence[Source], now: datetime) -> tuple[Trouble, ...]:

@@ -21,10 +21,13 @@ CONTENTS = ("cycle", "serve", "engine")
 
 NO_VERBS = (
     *(
+        "account",
         "address",
         "admin",
         "api",
         "apps",
+        "cache",
+        "catalogue",
         "events",
         "lmstudio",
         "feed",
@@ -36,6 +39,7 @@ NO_VERBS = (
         "plugin",
         "portable",
         "read",
+        "shelf",
     ),
     *("tasks", "views"),
 )

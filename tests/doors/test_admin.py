@@ -17,7 +17,15 @@ from tests import build
 OURS = {"cluster", "entities", "conversations", "swwbot_site"}
 PAGES = sorted((model for model in admin.site._registry if model._meta.app_label in OURS), key=lambda model: model._meta.label)
 LISTED = [model for model in PAGES if model is not ClusterPolicy]
-READ_ONLY = ["cluster.Generation", "cluster.Seat", "cluster.Placement", "cluster.Offer", "conversations.Message", "conversations.Reply"]
+READ_ONLY = [
+    "cluster.Generation",
+    "cluster.Seat",
+    "cluster.Notice",
+    "cluster.Placement",
+    "cluster.Offer",
+    "conversations.Message",
+    "conversations.Reply",
+]
 READ_ONLY += ["conversations.Engine", "entities.Permit", "swwbot_site.Event"]
 
 
@@ -38,6 +46,8 @@ def town(count: int) -> None:
         build.reply(state="posted", message=build.message(feed=feed), entity=entity, generation=done, permit=permit)
         build.engine()
         build.event()
+        build.share()
+        build.notice()
 
 
 def changes(row: Server | Entity | ClusterPolicy, browser: Client, **over: object) -> dict[str, object]:

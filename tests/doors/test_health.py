@@ -172,6 +172,7 @@ def test_models_on_one_page_have_different_colours() -> None:
         ({"state": "offline"}, ("bad", "offline")),
         ({"state": "unknown"}, ("warn", "not seen yet")),
         ({"state": "misconfigured"}, ("warn", "misconfigured")),
+        ({"state": "rate-limited"}, ("warn", "rate-limited")),
         ({"state": "online", "enabled": False}, ("off", "switched off")),
     ],
 )

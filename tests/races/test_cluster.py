@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.db.models import Sum
 
-from cluster import finish, probe, queue, serve
+from cluster import finish, lease, probe, queue, serve
 from cluster.lmstudio import errors
 from cluster.logic.memory import headroom_gb
 from cluster.models import Generation, LanguageModel, Placement, Seat, Server
@@ -142,7 +142,7 @@ def test_finish_and_reap_of_the_same_request_settle_it_once() -> None:
     results = at_once(
         [
             *[lambda part=part: ("finish", finish.finish(outcomes[part::4], OWNER)) for part in range(4)],
-            *[lambda: ("reap", serve.reap(later, set())) for _ in range(4)],
+            *[lambda: ("reap", lease.reap(later, set())) for _ in range(4)],
         ]
     )
     settled = sum(n for what, n in results if what == "finish")

@@ -1,6 +1,5 @@
 """Chats, completions and embeddings: which instance answers, in which format, and what goes wrong on the way."""
 
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -13,11 +12,13 @@ from cluster.lmstudio.emulator.machine import Instance, Job, Machine, Trouble
 from cluster.lmstudio.emulator.prediction import Prediction, limited, messages_of, vector, wants_usage
 from cluster.lmstudio.emulator.work import Work
 
-_STREAM = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "Connection": "keep-alive"}
-
 
 class Hangup(Exception):
     """The connection is to be cut without another byte."""
+
+
+class Interrupted(Trouble):
+    """Another request came, and this server serves one."""
 
 
 class Answering:
@@ -34,14 +35,14 @@ class Answering:
 
     async def chat(self, request: web.Request, body: Mapping[str, object], *, v0: bool = False) -> web.StreamResponse:
         """A chat completion, streamed or whole. Raises Trouble, Hangup."""
-        return await self._predict(request, body, messages_of(body), v0=v0, legacy=False)
+        return await self.predict(request, body, messages_of(body), v0=v0)
 
     async def complete(self, request: web.Request, body: Mapping[str, object], *, v0: bool = False) -> web.StreamResponse:
         """A text completion. Raises Trouble, Hangup."""
         prompt = body.get("prompt")
         if not isinstance(prompt, str):
             raise complaints.engine("'prompt' is required")
-        return await self._predict(request, body, [{"role": "user", "content": prompt}], v0=v0, legacy=True)
+        return await self.predict(request, body, [{"role": "user", "content": prompt}], v0=v0, legacy=True)
 
     async def embed(self, body: Mapping[str, object]) -> dict[str, object]:
         """Vectors that depend on nothing but the text. Raises Trouble, Hangup."""
@@ -51,29 +52,42 @@ class Answering:
             raise complaints.engine("'input' is required")
         name = str(body.get("model", ""))
         self._struck(self._work.strike(name))
-        instance = await self._instance(name, body)
+        instance = await self.instance(name, body)
         async with self._work.slot(instance) as job:
             await self._work.first(job, sum(voice.tokens_in(str(text)) for text in texts))
         rows = [{"object": "embedding", "embedding": vector(str(text)), "index": index} for index, text in enumerate(texts)]
         self._work.note("embedded", instance=instance.id, inputs=len(texts))
         return {"object": "list", "data": rows, "model": instance.id, "usage": {"prompt_tokens": 0, "total_tokens": 0}}
 
-    async def _predict(
-        self, request: web.Request, body: Mapping[str, object], messages: Sequence[Mapping[str, object]], *, v0: bool, legacy: bool
+    async def predict(
+        self,
+        request: web.Request,
+        body: Mapping[str, object],
+        messages: Sequence[Mapping[str, object]],
+        *,
+        v0: bool = False,
+        legacy: bool = False,
+        form: type[Prediction] = Prediction,
     ) -> web.StreamResponse:
+        """One answer, streamed or whole, in the format of `form`. Raises Trouble, Hangup."""
         work, name = self._work, str(body.get("model", ""))
         fault = work.strike(name)
         self._struck(fault)
-        instance = await self._instance(name, body)
+        if unknown := [key for key in work.habits.refuses.split(",") if key in body]:
+            raise complaints.openai(400, f"Unrecognized request argument supplied: {', '.join(unknown)}")
+        instance = await self.instance(name, body, load=request.query.get("autoload") != "false")
+        if work.habits.interrupts:
+            for job in instance.running:
+                job.end(Interrupted(200, None))
         prompt = sum(voice.tokens_in(voice.content(message)) + 4 for message in messages)
         if fault == "overflow" or prompt >= instance.context:
-            raise complaints.overflow(work.habits.overflow, max(prompt, instance.context + 1), instance.context)
+            raise work.words.overflow(work.habits, max(prompt, instance.context + 1), instance.context)
         self._count += 1
         reasoning, text = voice.answer(messages, self._seed, work.habits.answer)
         pieces, finish = limited(text, body, instance.context - prompt)
-        prediction = Prediction(
+        prediction = form(
             id=f"{'cmpl' if legacy else 'chatcmpl'}-{self._seed:x}{self._count:016x}",
-            model="some/other-model-9b" if fault == "wrong-model" else instance.id,
+            model="some/other-model-9b" if fault == "wrong-model" else self._signed(instance, name),
             instance=instance,
             prompt_tokens=prompt,
             reasoning=reasoning,
@@ -97,14 +111,14 @@ class Answering:
 
     async def _streamed(self, request: web.Request, prediction: Prediction, begun: float, *, usage: bool) -> web.StreamResponse:
         work, fault = self._work, prediction.fault
-        response = web.StreamResponse(headers=_STREAM)
+        response = web.StreamResponse(headers=prediction.headers)
         async with work.slot(prediction.instance) as job:
             await response.prepare(request)
             try:
                 if fault == "hang":
                     await work.wait(job, math.inf)
                 await work.first(job, prediction.prompt_tokens)
-                head = prediction.event('""' if prediction.legacy else '{"role":"assistant","content":""}')
+                head = prediction.head()
                 if prediction.reasoning:
                     head += b"".join(prediction.piece(part, "reasoning_content") for part in voice.pieces(prediction.reasoning))
                 if not fault and not work.habits.tokens_per_s:
@@ -120,15 +134,18 @@ class Answering:
                 if not await self._spoiled(response, prediction, job):
                     await response.write(prediction.last(work.now() - begun, usage=usage))
                     self._done(prediction)
+            except Interrupted as cut:
+                await response.write(prediction.cut())
+                raise Hangup from cut
             except Trouble as trouble:
-                await response.write(self._complaint(trouble))
+                await response.write(prediction.complaint(trouble, event_line=work.habits.sse_event_line))
         return response
 
     async def _spoiled(self, response: web.StreamResponse, prediction: Prediction, job: Job) -> bool:
         """What happens in the middle of a stream; whether that was its end."""
         match prediction.fault:
             case "cut":
-                await response.write(b"data: [DONE]\n\n")
+                await response.write(prediction.cut())
             case "silent-cut":
                 await response.write(b"")
             case "proxy-error":
@@ -147,10 +164,10 @@ class Answering:
         work = self._work
         match prediction.fault:
             case "crash":
-                work.drop(prediction.instance, complaints.crashed(work.habits.exit_code), "crashed")
+                work.drop(prediction.instance, work.words.crashed(work.habits.exit_code), "crashed")
                 await work.wait(job, 0)
             case "unload":
-                work.drop(prediction.instance, complaints.unloaded(), "lost")
+                work.drop(prediction.instance, work.words.unloaded(), "lost")
                 await work.wait(job, 0)
             case "reset":
                 raise Hangup
@@ -161,12 +178,13 @@ class Answering:
             case _:
                 return
 
-    async def _instance(self, name: str, body: Mapping[str, object]) -> Instance:
-        """Who answers to that name, loaded if need be. Raises Trouble."""
+    async def instance(self, name: str, body: Mapping[str, object], *, load: bool = True) -> Instance:
+        """Who answers to that name, loaded if need be and if it may be. Raises Trouble."""
+        del load
         work, machine = self._work, self._machine
         work.expire()
-        if work.profile.shape == "openai" and name in machine.models:
-            found = machine.instances[name]
+        if work.profile.fixed and machine.instances and (work.habits.any_name or name in machine.models):
+            found = machine.instances.get(name) or next(iter(machine.instances.values()))
         elif (exact := machine.instances.get(name)) is not None and (exact.loaded or not work.habits.jit_race):
             found = exact
         else:
@@ -192,43 +210,23 @@ class Answering:
                 raise complaints.jit_failed(name, _reason(trouble)) from trouble
         loaded = list(machine.loaded())
         if work.profile.shape != "lm-studio":
-            raise complaints.openai(404, f"The model `{name}` does not exist or is not loaded", "model_not_found")
+            raise work.words.missing(name, ())
         if len(loaded) == 1 and (not work.habits.jit or status == 404):
             return loaded[0]
         if not loaded and not work.habits.jit:
             raise complaints.no_models(status)
-        raise complaints.invalid_identifier(name, sorted(machine.models), status)
+        raise work.words.missing(name, sorted(machine.models))
+
+    def _signed(self, instance: Instance, name: str) -> str:
+        """The name that stands under the answer."""
+        habits = self._work.habits
+        return name if habits.any_name == "echo" else f"{instance.id}-2026-08-06" if habits.dated else instance.id
 
     def _struck(self, fault: Fault) -> None:
-        work = self._work
-        match fault:
-            case "drop":
-                raise Hangup
-            case "html500":
-                raise complaints.html500()
-            case "unavailable":
-                raise Trouble(503, {"error": {"message": "Service unavailable", "type": "server_error"}})
-            case "loading":
-                raise Trouble(503, {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}})
-            case "rate-limit":
-                raise Trouble(429, {"error": {"message": "Too many requests"}}, headers={"Retry-After": work.habits.retry_after})
-            case "channel":
-                raise complaints.engine("Channel Error")
-            case "fetch-failed":
-                raise complaints.engine("Engine protocol predict request failed: fetch failed")
-            case "link":
-                raise complaints.engine("LM Link connection entered error state peer_keepalive_timeout")
-            case "no-models":
-                raise complaints.no_models(work.profile.missing_status)
-            case _:
-                return
-
-    def _complaint(self, trouble: Trouble) -> bytes:
-        """A refusal inside a stream: an event in OpenAI's error shape."""
-        error = trouble.body.get("error") if isinstance(trouble.body, dict) else str(trouble.body)
-        shaped = error if isinstance(error, dict) else {"message": error, "type": "server_error", "code": None}
-        line = "event: error\n" if self._work.habits.sse_event_line else ""
-        return f"{line}data: {json.dumps({'error': shaped})}\n\n".encode()
+        if fault == "drop":
+            raise Hangup
+        if trouble := self._work.words.struck(fault, self._work.habits):
+            raise trouble
 
     def _done(self, prediction: Prediction) -> None:
         self._work.note("answered", instance=prediction.instance.id, tokens=prediction.tokens)

@@ -71,7 +71,7 @@ async def _serve(emulator: Emulator, port: int, host: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     await emulator.start(port, host)
-    print(f"emulated LM Studio ({emulator.profile}) at {emulator.url}, state at {emulator.url}/emulator/state", flush=True)  # noqa: T201
+    print(f"emulated server ({emulator.profile}) at {emulator.url}, state at {emulator.url}/emulator/state", flush=True)  # noqa: T201
     await told.wait()
     await emulator.stop()
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Literal, Self, get_args, get_type_hints
 
 Fault = Literal[
-    "", "drop", "html500", "unavailable", "rate-limit", "loading", "channel", "fetch-failed", "link", "no-models",
+    "", "drop", "html500", "unavailable", "rate-limit", "busy", "quota", "credit", "loading", "channel", "fetch-failed", "link", "no-models",
     "wrong-model", "overflow", "hang", "stall", "crash", "unload", "reset", "cut", "silent-cut", "failed", "plain", "proxy-error",
 ]  # fmt: skip
 LoadError = Literal["", "sigabrt", "format", "canceled", "observer", "memory", "memory-gb", "missing", "exists"]
@@ -67,6 +67,28 @@ class Habits:
     answer: Answer = ""
     overflow: Overflow = "n_keep"
     sse_event_line: bool = True
+    loading: bool = False
+    """The server itself is still loading its only model: 503 on every path."""
+    any_name: Literal["", "alias", "echo"] = ""
+    """Its model answers any name: as itself, or as whoever was asked for."""
+    dated: bool = False
+    """Answers as a snapshot of the model: `gpt-4o` as `gpt-4o-2026-08-06`."""
+    refuses: str = ""
+    """Keys of a chat, with commas between them, that are refused as unknown."""
+    interrupts: bool = False
+    """A new request cuts the stream of the one before."""
+    max_models: int = 0
+    """More than so many are never in memory: an idle one goes; 0 is no limit."""
+    evicts: bool = False
+    """What does not fit makes an idle one go, and waits for one where none is idle."""
+    head_of_line: bool = False
+    """While one waits for room, everybody behind it waits."""
+    max_queue: int = 0
+    """More waiting requests than that are refused; 0 is no limit."""
+    gpu: bool = True
+    """Ollama's list tells what a model takes of the GPU; while it loads that is 0."""
+    no_sizes: bool = False
+    """While a model loads, Ollama's list has no size of it at all."""
     late_disconnect_s: float = 0.0
     """How long a generation goes on after its client has gone."""
     auth: bool = False
@@ -104,14 +126,24 @@ def _fits(value: object, kind: type) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A kind of server. `native`: the v1 REST API exists; `shape`: whose endpoints and sentences it has."""
+    """A kind of server. `native`: the v1 REST API exists; `shape`: whose endpoints and sentences it has; `fixed`: all its models are
+    always in memory; `single`: it has only the first of them; `prefix` stands before every path; `headers` name the program.
+    """
 
-    shape: Literal["lm-studio", "design", "openai"] = "lm-studio"
+    shape: Literal["lm-studio", "design", "openai", "ollama", "llamacpp", "router", "vllm"] = "lm-studio"
+    fixed: bool = False
+    single: bool = False
+    owner: str = "emulator"
+    prefix: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
     native: bool = False
     missing_status: int = 400
     """Status of model errors: 404 on 0.3.x, 400 later."""
     habits: Mapping[str, object] = field(default_factory=dict)
 
+
+_PLAIN: dict[str, object] = {"v0": False, "jit": False, "auto_evict": False, "overflow": "exceed", "sse_event_line": False}
+_LLAMA = {"Server": "llama.cpp"}
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
@@ -119,6 +151,18 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
         "0.4.0": Profile(native=True, habits={"overflow": "n_keep"}),
         "0.4.25": Profile(native=True, habits={"overflow": "exceed", "ttl_field": True, "strict_404": True, "parallel_field": True}),
         "design": Profile(shape="design", habits={"v0": False, "jit": False}),
-        "openai": Profile(shape="openai", habits={"v0": False, "jit": False, "overflow": "exceed", "sse_event_line": False}),
+        "openai": Profile(shape="openai", fixed=True, habits=_PLAIN),
+        "cloud": Profile(shape="openai", fixed=True, prefix="/api", owner="somebody", habits=_PLAIN | {"auth": True, "dated": True}),
+        "llama-cpp-python": Profile(
+            shape="openai", fixed=True, single=True, owner="me", habits=_PLAIN | {"parallel": 1, "any_name": "echo", "interrupts": True}
+        ),
+        "llamacpp": Profile(shape="llamacpp", fixed=True, single=True, headers=_LLAMA, habits=_PLAIN | {"any_name": "alias"}),
+        "llamacpp-router": Profile(shape="router", headers=_LLAMA, habits=_PLAIN | {"jit": True, "max_models": 4, "evicts": True}),
+        "ollama": Profile(
+            shape="ollama",
+            habits=_PLAIN
+            | {"jit": True, "jit_ttl_s": 300, "parallel": 1, "max_models": 3, "max_queue": 512, "evicts": True, "head_of_line": True},
+        ),
+        "vllm": Profile(shape="vllm", fixed=True, single=True, headers={"Server": "uvicorn"}, habits=_PLAIN | {"parallel": 256}),
     }
 )

@@ -88,6 +88,7 @@ class Instance:
     parallel: int
     memory: int
     ttl_s: int | None = None
+    asked_context: int | None = None
     loaded: bool = False
     last_used: float = 0.0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -142,6 +143,11 @@ class Machine:
         """The model's instances, those in memory first, the least busy first."""
         mine = [instance for instance in self.instances.values() if instance.model is model]
         return sorted(mine, key=lambda one: (not one.loaded, len(one.running) + len(one.waiting)))
+
+    def idle(self) -> Instance | None:
+        """The instance that has been idle longest, None while all are at work or loading."""
+        free = [one for one in self.loaded() if not one.running and not one.waiting]
+        return min(free, key=lambda one: one.last_used, default=None)
 
     def loaded(self) -> Iterator[Instance]:
         """All instances in memory."""

@@ -46,11 +46,20 @@ class Managing:
                 {"id": key, "object": "model", "owned_by": "user", "permissions": [], "loaded": key in flags} for key in machine.models
             ]
         elif shape == "openai":
-            data = [{"id": key, "object": "model", "created": 0, "owned_by": "emulator"} for key in machine.models]
+            data = [{"id": key, "object": "model", "created": 0, "owned_by": self._work.profile.owner} for key in machine.models]
         else:
             names = list(machine.models) if self._work.habits.jit else [instance.id for instance in machine.loaded()]
             data = [{"id": name, "object": "model", "owned_by": "organization_owner"} for name in names]
         return {"data": data, "object": "list"}
+
+    def list_vllm(self) -> dict[str, object]:
+        """`GET /v1/models` of vLLM: one model and the length of its context."""
+        context = self._work.habits.default_context
+        data = [
+            {"id": key, "object": "model", "created": 0, "owned_by": "vllm", "root": key, "parent": None, "max_model_len": context}
+            for key in self._machine.models
+        ]
+        return {"object": "list", "data": data}
 
     async def load(self, body: Mapping[str, object]) -> dict[str, object]:
         """`POST /api/v1/models/load`: blocks until loaded. Raises Trouble."""
@@ -91,7 +100,7 @@ class Managing:
         instance = self._machine.instances.get(name)
         if instance is None:
             raise complaints.not_loaded(name)
-        self._work.drop(instance, complaints.unloaded(), "unloaded")
+        self._work.drop(instance, self._work.words.unloaded(), "unloaded")
         return {"instance_id": name}
 
     async def load_design(self, body: Mapping[str, object]) -> dict[str, object]:
@@ -110,7 +119,7 @@ class Managing:
         name = body.get("model")
         for instance in list(self._machine.instances.values()):
             if name is None or instance.model.key == name:
-                self._work.drop(instance, complaints.unloaded(), "unloaded")
+                self._work.drop(instance, self._work.words.unloaded(), "unloaded")
         return {}
 
     def _native(self, model: Model) -> dict[str, object]:

@@ -7,7 +7,7 @@ from random import Random
 
 from cluster.lmstudio.emulator import complaints, voice
 from cluster.lmstudio.emulator.habits import Fault
-from cluster.lmstudio.emulator.machine import Instance
+from cluster.lmstudio.emulator.machine import Instance, Trouble
 
 _ROLES = ("user", "assistant", "system", "tool")
 _DIMENSIONS = 64
@@ -68,6 +68,28 @@ class Prediction:
             "system_fingerprint": self.model,
             **self.extras(seconds),
         }
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of its stream."""
+        return {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "Connection": "keep-alive"}
+
+    def head(self) -> bytes:
+        """What a stream begins with."""
+        return self.event('""' if self.legacy else '{"role":"assistant","content":""}')
+
+    def cut(self) -> bytes:
+        """An end without a reason."""
+        return b"data: [DONE]\n\n"
+
+    def complaint(self, trouble: Trouble, *, event_line: bool) -> bytes:
+        """A refusal in the middle: an event in OpenAI's error shape, or the bare text that a proxy writes."""
+        if isinstance(trouble.body, str):
+            return f"{trouble.body}\n".encode()
+        error = trouble.body.get("error") if isinstance(trouble.body, dict) else str(trouble.body)
+        shaped = error if isinstance(error, dict) else {"message": error, "type": "server_error", "code": None}
+        line = "event: error\n" if event_line else ""
+        return f"{line}data: {json.dumps({'error': shaped})}\n\n".encode()
 
     def event(self, delta: str, finish: str = "null", more: str = "") -> bytes:
         """One event of the stream; `delta`, `finish` and `more` are JSON already."""

@@ -12,11 +12,11 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from cluster.lmstudio.emulator import complaints
-from cluster.lmstudio.emulator.answering import Answering, Hangup
+from cluster.lmstudio.emulator.answering import Hangup
 from cluster.lmstudio.emulator.habits import PROFILES, Habits
 from cluster.lmstudio.emulator.machine import GB, Instance, Machine, Model, Trouble
 from cluster.lmstudio.emulator.managing import Managing
-from cluster.lmstudio.emulator.routes import Route, routes
+from cluster.lmstudio.emulator.routes import Route, answering, routes
 from cluster.lmstudio.emulator.work import Work
 
 MODELS = ("google/gemma-3-4b:3.3:mlx", "meta/llama-3.1-8b:4.9", "mistralai/mistral-7b:4.4", "text-embedding-nomic-embed-text-v1.5:0.1")
@@ -47,20 +47,21 @@ class Emulator:
         kind = PROFILES[profile]
         self.profile = profile
         self._habits = Habits().changed({"token": _DEFAULT_TOKEN, **kind.habits, **habits})
-        machine = Machine(budget=round(memory_gb * GB), models={one.key: one for one in map(Model.parse, models)})
+        found = {one.key: one for one in map(Model.parse, models)}
+        machine = Machine(budget=round(memory_gb * GB), models=dict(list(found.items())[:1]) if kind.single else found)
         self.work = Work(machine, self._habits, kind, time.monotonic)
-        for key in machine.models if kind.shape == "openai" else loaded:
+        for key in machine.models if kind.fixed else loaded:
             self._place(key)
         self._managing = Managing(self.work)
-        self._routes = routes(kind, self._managing, Answering(self.work, seed))
+        self._routes = routes(kind, self._managing, answering(self.work, seed))
         self._keepalive_s = keepalive_s
         self._runner: web.AppRunner | None = None
         self.host, self.port = "127.0.0.1", 0
 
     @property
     def url(self) -> str:
-        """The root address, once started."""
-        return f"http://{self.host}:{self.port}"
+        """The root address, once started; of a cloud with its path."""
+        return f"http://{self.host}:{self.port}{self.work.profile.prefix}"
 
     @property
     def state(self) -> dict[str, object]:
@@ -104,7 +105,7 @@ class Emulator:
     async def stop(self) -> None:
         """Hangs up on everybody and forgets what was loaded, as a server that is shut down does."""
         runner, self._runner = self._runner, None
-        if self.work.profile.shape != "openai":
+        if not self.work.profile.fixed:
             for instance in list(self.work.machine.instances.values()):
                 self.work.drop(instance, complaints.engine("Stopped."), "stopped")
         await self.work.close()
@@ -135,7 +136,10 @@ class Emulator:
             habits = self.work.habits
             if habits.offline:
                 raise Hangup
-            self._authorize(request, habits)
+            path = self._within(request.method, path)
+            self._authorize(request, habits, path)
+            if habits.loading:
+                raise self.work.words.loading()
             return await self._routed(request, path)
         except Trouble as trouble:
             native = path.startswith("/api/v1")
@@ -148,7 +152,7 @@ class Emulator:
     async def _routed(self, request: web.Request, path: str) -> web.StreamResponse:
         route = self._route(request.method, path)
         if route is None:
-            raise self._unexpected(request.method, path)
+            raise self.work.words.unexpected(request.method, path, strict=self.work.habits.strict_404)
         if request.method == "GET":
             await self._listing()
         result = route(request, await self._body(request, path) if request.method == "POST" else {})
@@ -178,24 +182,23 @@ class Emulator:
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            if path.startswith("/api/v1"):
-                raise complaints.native(400, "invalid_request", "The request body is not valid JSON", "invalid_json")
-            raise complaints.engine("The request body is not valid JSON")
+            raise self.work.words.unreadable(path)
         return value
 
-    def _unexpected(self, method: str, path: str) -> Trouble:
-        if self.work.profile.shape != "lm-studio":
-            return Trouble(404, {"error": {"message": "Not Found", "type": "not_found_error", "code": 404}})
-        strict = self.work.habits.strict_404 and path.startswith("/api/v1/")
-        return complaints.unexpected(method, path, 404 if strict else 200)
+    def _within(self, method: str, path: str) -> str:
+        """The path behind the profile's prefix. Raises Trouble."""
+        prefix = self.work.profile.prefix
+        if not path.startswith(f"{prefix}/"):
+            raise self.work.words.unexpected(method, path, strict=True)
+        return path.removeprefix(prefix)
 
-    def _authorize(self, request: web.Request, habits: Habits) -> None:
+    def _authorize(self, request: web.Request, habits: Habits, path: str) -> None:
         if habits.forbidden:
             raise complaints.forbidden()
-        if habits.auth:
+        if habits.auth and not self.work.words.public(path):
             scheme, _, token = request.headers.get("Authorization", "").partition(" ")
             if scheme.lower() != "bearer" or token != habits.token:
-                raise complaints.unauthorized(token if scheme.lower() == "bearer" else "")
+                raise self.work.words.unauthorized(token if scheme.lower() == "bearer" else "")
 
     async def _debug(self, request: web.Request, path: str) -> web.Response:
         match request.method, path:
@@ -224,6 +227,7 @@ class Emulator:
     async def _dress(self, request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
         headers.popall("Server", None)
+        headers.update(self.work.profile.headers)
         if self.work.profile.shape == "lm-studio":
             headers["X-Powered-By"] = "Express"
         if request.keep_alive:

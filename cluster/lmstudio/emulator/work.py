@@ -2,12 +2,12 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 
-from cluster.lmstudio.emulator import complaints
 from cluster.lmstudio.emulator.habits import Fault, Habits, Profile
 from cluster.lmstudio.emulator.machine import GB, Instance, Job, Machine, Model, Trouble
+from cluster.lmstudio.emulator.words import words
 
 _PAUSE_S = 0.02
 """The shortest sleep: faster tokens come in bunches."""
@@ -20,9 +20,11 @@ class Work:
         self.machine = machine
         self.habits = habits
         self.profile = profile
+        self.words = words(profile)
         self._clock = clock
         self._begun = clock()
         self._loads: set[asyncio.Task[Instance]] = set()
+        self._later: set[asyncio.Future[None]] = set()
         self._loading: dict[Model, asyncio.Task[Instance]] = {}
         self.hiccup = False
         """The next list fails."""
@@ -38,7 +40,7 @@ class Work:
     def expire(self) -> None:
         """Unloads what has been idle beyond its time to live."""
         for instance in self.machine.expired(self.now()):
-            self.drop(instance, complaints.unloaded(), "expired")
+            self.drop(instance, self.words.unloaded(), "expired")
 
     def strike(self, model: str = "") -> Fault:
         """The fault that strikes this request, counted down."""
@@ -65,7 +67,7 @@ class Work:
         if task is None or task.done() or self.habits.jit_race:
             if self.habits.auto_evict:
                 for other in [one for one in self.machine.instances.values() if one.ttl_s is not None and one.model is not model]:
-                    self.drop(other, complaints.unloaded(), "auto-evicted")
+                    self.drop(other, self.words.unloaded(), "auto-evicted")
             task = self._loading[model] = self._started(model, None, ttl_s or self.habits.jit_ttl_s)
         return await asyncio.shield(task)
 
@@ -78,11 +80,37 @@ class Work:
             self.machine.counters["unloaded_while_serving"] += killed
         self.note(event, instance=instance.id, killed=killed)
 
+    async def room(self, need: int) -> None:
+        """Makes idle models go until one of `need` bytes fits, where the server does that by itself; waits while none is idle."""
+        while self.machine.instances and self._tight(need):
+            if (victim := self.machine.idle()) is not None:
+                self.drop(victim, self.words.unloaded(), "evicted")
+            else:
+                self.machine.counters["waited-for-room"] += 1
+                await asyncio.sleep(_PAUSE_S / 4)
+
+    def _tight(self, need: int) -> bool:
+        machine, habits = self.machine, self.habits
+        many = bool(habits.max_models) and len(machine.instances) >= habits.max_models
+        return many or (habits.evicts and habits.guardrail and machine.used + need * habits.estimate_factor > machine.budget)
+
+    async def idle(self, instance: Instance) -> None:
+        """Returns when nobody is answered by the instance any more."""
+        while instance.running or instance.waiting:  # noqa: ASYNC110 (an emulator may look often)
+            await asyncio.sleep(_PAUSE_S / 4)
+
+    def later(self, work: Coroutine[object, object, None]) -> None:
+        """Does something without anybody waiting for it."""
+        task = asyncio.ensure_future(work)
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
     async def close(self) -> None:
         """Ends the loads under way."""
-        for task in list(self._loads):
+        under_way: list[asyncio.Future[Instance] | asyncio.Future[None]] = [*self._loads, *self._later]
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*self._loads, return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
 
     @asynccontextmanager
     async def slot(self, instance: Instance) -> AsyncIterator[Job]:
@@ -157,17 +185,19 @@ class Work:
     async def _load(self, model: Model, context: int | None, ttl_s: int | None) -> Instance:
         machine, habits = self.machine, self.habits
         if habits.overlap and (busy := [one for one in machine.instances.values() if not one.loaded]):
-            canceled = complaints.load_failed(model.key, "Operation canceled.")
             if habits.overlap == "newer":
-                raise canceled
+                raise self.words.refused(model, "canceled", 0, 0, habits)
             for other in busy:
-                self.drop(other, complaints.load_failed(other.model.key, "Operation canceled."), "load-canceled")
+                self.drop(other, self.words.refused(other.model, "canceled", 0, 0, habits), "load-canceled")
         length = min(context or habits.default_context, model.max_context)
         if model.format == "mlx" and habits.mlx_ignores_context and context:
             length = model.max_context
         need = model.need(min(length, context or length))  # MLX takes memory as the cache grows, whatever length it reports
+        await self.room(need)
         self._refuse(model, need)
-        instance = Instance(id=machine.name(model), model=model, context=length, parallel=habits.parallel, memory=need, ttl_s=ttl_s)
+        instance = Instance(
+            id=machine.name(model), model=model, context=length, parallel=habits.parallel, memory=need, ttl_s=ttl_s, asked_context=context
+        )
         machine.instances[instance.id] = instance
         self.hiccup = habits.html500_at_load
         self.note("loading", instance=instance.id, jit=ttl_s is not None)
@@ -190,17 +220,13 @@ class Work:
         if kind and habits.load_error_times:
             left = habits.load_error_times - 1
             self.habits = habits.changed({"load_error_times": left} if left else {"load_error_times": 0, "load_error": ""})
-        if kind == "missing":
-            raise complaints.missing(model.key)
-        if kind == "exists":
-            raise complaints.native(400, "invalid_request", f"Model {model.key} is already loaded")
+        free = machine.budget - machine.used
         if kind:
             self.note("load-failed", model=model.key, why=kind)
-            raise complaints.load_failed(model.key, complaints.load_reason(kind, model.format, thought))
-        if habits.guardrail and machine.used + thought > machine.budget:
+            raise self.words.refused(model, kind, thought, free, habits)
+        if habits.guardrail and thought > free:
             self.note("guardrail", model=model.key, used=machine.used, need=int(thought))
-            reason = complaints.memory(thought, names_gb=habits.guardrail_names_gb)
-            raise complaints.load_failed(model.key, reason, habits.guardrail_status)
+            raise self.words.refused(model, "guardrail", thought, free, habits)
 
 
 def _admit(instance: Instance) -> None:

@@ -1,39 +1,89 @@
-"""Measures this machine: `bench engine` (memory and CPU of a worker), `bench http` (our transport beside httpx's)."""
+"""Measures this machine: `bench cluster` (planning, the queue, balance), `engine` (a worker's memory and CPU), `failover`, `http`."""
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from swwbot_site.bench import engine, transport
+from swwbot_site.bench import cluster, engine, failover, transport
+
+Row = Mapping[str, object]
 
 
 class Command(BaseCommand):
-    """`manage.py bench {engine,http} [--json]`. Starts what it needs, on loopback only, and removes it."""
+    """`manage.py bench {cluster,engine,failover,http} [--json]`. Starts what it needs, on loopback only, and removes it."""
 
-    help = "Measure: engine (memory and CPU of a real worker), http (requests a second through our client and httpx's own pool)."
+    help = (
+        "Measure: cluster (plans, generations a second through the queue, balance), engine (memory and CPU of a real worker), "
+        "failover (what callers notice of a server that is switched off), http (requests a second through our client and httpx's own pool)."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("what", choices=["engine", "http"])
+        parser.add_argument("what", choices=["cluster", "engine", "failover", "http"])
+        parser.add_argument("--part", default=",".join(cluster.PARTS), help=f"cluster: which of {', '.join(cluster.PARTS)} (default all)")
+        parser.add_argument("--quick", action="store_true", help="cluster: small sizes, about two minutes; figures are rough")
+        parser.add_argument("--engines", type=int, default=2, help="cluster: the queue is measured with 1 to so many workers (default 2)")
+        parser.add_argument("--generations", type=int, help="cluster: how many the balance is measured over (default 10 000)")
         parser.add_argument("--in-flight", type=int, default=50, help="engine: generations in flight (default 50)")
-        parser.add_argument("--seconds", type=float, default=5.0, help="engine: how long each state is watched (default 5)")
+        parser.add_argument("--seconds", type=float, help="engine, failover: how long each state is watched (default 5 and 40)")
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        measured: dict[str, object]
         if options["what"] == "http":
-            rows = transport.run()
-            self._print(options["json"], rows, rows)
+            measured = {"http": transport.run()}
+        elif options["what"] == "engine":
+            result = engine.run(options["in_flight"], options["seconds"] or 5.0)
+            samples = [{"state": name, **sample} for name, sample in result.items() if isinstance(sample, dict)]
+            measured = {"engine": result if options["json"] else samples}
+        elif options["what"] == "failover":
+            measured = failover.run(options["seconds"] or 40.0)
+        else:
+            measured = self._cluster(options)
+        if options["json"]:
+            [alone] = measured.values() if len(measured) == 1 else [measured]
+            self.stdout.write(json.dumps(alone))
             return
-        result = engine.run(options["in_flight"], options["seconds"])
-        samples = [{"state": name, **sample} for name, sample in result.items() if isinstance(sample, dict)]
-        self._print(options["json"], result, samples)
+        for name, found in measured.items():
+            self._print(name, found)
 
-    def _print(self, as_json: bool, result: object, rows: list[dict[str, object]]) -> None:
-        if as_json:
-            self.stdout.write(json.dumps(result))
-            return
-        names = list(rows[0])
-        widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in names}
-        self.stdout.write("  ".join(name.ljust(widths[name]) for name in names))
-        for row in rows:
-            self.stdout.write("  ".join(str(row[name]).ljust(widths[name]) for name in names))
+    def _cluster(self, options: Mapping[str, Any]) -> dict[str, object]:
+        parts = [part.strip() for part in options["part"].split(",")]
+        if strange := sorted(set(parts) - set(cluster.PARTS)):
+            raise CommandError(f"There is no part {', '.join(strange)}. There are {', '.join(cluster.PARTS)}.")
+        sizes = cluster.sized(quick=options["quick"], generations=options["generations"])
+        return cluster.run(parts, sizes, options["engines"], lambda part: self.stderr.write(f"measuring: {part}"))
+
+    def _print(self, name: str, found: object) -> None:
+        """Lists of rows as tables, the rest line by line."""
+        if isinstance(found, list):
+            self.stdout.write(f"\n{name}")
+            self._table([_flat(row) for row in found])
+        elif isinstance(found, dict):
+            plain = {key: value for key, value in found.items() if not isinstance(value, list)}
+            if plain:
+                self._print(name, [plain])
+            for key, value in found.items():
+                if isinstance(value, list):
+                    self._print(f"{name}: {key}", value)
+
+    def _table(self, rows: list[Row]) -> None:
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        cells = [[str(row.get(name, "")) for name in names] for row in rows]
+        widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+        for line in (names, *cells):
+            self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _flat(row: Row) -> Row:
+    """A row whose values are no rows themselves."""
+    return dict(_pairs(row.items()))
+
+
+def _pairs(items: Iterable[tuple[str, object]]) -> Iterable[tuple[str, object]]:
+    for name, value in items:
+        if isinstance(value, dict):
+            yield from ((f"{name}.{inner}", one) for inner, one in value.items())
+        else:
+            yield name, value

@@ -3,6 +3,7 @@
 import json
 from argparse import ArgumentParser
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -12,12 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.read import Machine, Waiting, overview
+from cluster.warm import Warmth, report
 from swwbot_site.lib import clock, terminal
 from swwbot_site.lib.words import ago, span
 
 WIDTH = 24
+DAY = timedelta(days=1)
 COLOURS = ("blue", "cyan", "magenta", "yellow", "green", "bright_red", "bright_cyan", "bright_magenta")
-STATES = {"online": "green", "offline": "red", "misconfigured": "yellow", "unknown": "yellow"}
+STATES = {"online": "green", "offline": "red", "misconfigured": "yellow", "rate-limited": "yellow", "unknown": "yellow"}
 
 
 class Command(BaseCommand):
@@ -31,15 +34,17 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Read and show."""
-        view = overview()
+        view, warmth = overview(), report(clock.now() - DAY)
         if options["json"]:
-            self.stdout.write(json.dumps(asdict(view), indent=2, default=str))
+            self.stdout.write(json.dumps({**asdict(view), "warmth": asdict(warmth)}, indent=2, default=str))
             return
         console = terminal.console(self.stdout)
         console.print(_servers(view.servers) if view.servers else "No server yet: add one in the admin, or import a configuration.")
         console.print(f"\n[bold]Queue[/]: {view.waiting} wait, {view.running} are being answered")
         if view.queue:
             console.print(_queue(view.queue))
+        if warmth.preloads:
+            console.print(_warmth(warmth))
 
 
 def _servers(servers: tuple[Machine, ...]) -> Table:
@@ -89,3 +94,12 @@ def _queue(queue: tuple[Waiting, ...]) -> Table:
         bands = ", ".join(f"{name} {count}" for name, count in one.bands.items())
         table.add_row(escape(one.model), str(one.count), bands, span(now - one.since))
     return table
+
+
+def _warmth(warmth: Warmth) -> str:
+    """One line about the guesses."""
+    rate = "" if warmth.hit_rate is None else f" ({warmth.hit_rate:.0%} of those known)"
+    return (
+        f"\n[bold]Loaded before anybody asked[/], in a day: {warmth.preloads}, {warmth.hits} were asked for{rate}, "
+        f"{warmth.misses} for nothing ({warmth.wasted_gb:.0f} GB)"
+    )

@@ -1,21 +1,24 @@
 """What outcomes make of a server."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from cluster.logic.health import Fault, Health, after
 from cluster.logic.lifecycle import ServerState
-from tests.logic.cluster.views import NOW
 
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 OK = None
 SLOW = Fault(text="slow", harms=True)
 DEAD = Fault(text="refused", harms=True, fatal=True)
 OURS = Fault(text="our request is wrong", harms=False)
 LOCKED = Fault(text="no token", harms=False, misconfigured=True)
-LATER = Fault(text="too many", harms=False, pause_s=7.0)
+LATER = Fault(text="too many", harms=False, limited=True, pause_s=7.0)
+BUSY = Fault(text="too many, and no time named", harms=False, limited=True)
+NEVER = Fault(text="too many", harms=False, limited=True, pause_s=1e18)
 
 ON, OFF, UNKNOWN, WRONG = ServerState.ONLINE, ServerState.OFFLINE, ServerState.UNKNOWN, ServerState.MISCONFIGURED
+LIMITED = ServerState.RATE_LIMITED
 
 
 def through(outcomes: list[Fault | None], state: ServerState = ON) -> Health:
@@ -42,7 +45,12 @@ SEQUENCES = {
     "wrong requests do not make up for failures": ([SLOW, OURS, SLOW, OURS, SLOW], OFF, 3, 5),
     "not let in": ([LOCKED], WRONG, 1, 60),
     "let in again": ([LOCKED, OK], ON, 0, None),
-    "asked for silence": ([LATER], OFF, 0, 7),
+    "asked for silence": ([LATER], LIMITED, 0, 7),
+    "asked for silence without a time": ([BUSY], LIMITED, 0, 5),
+    "asked for silence for ever": ([NEVER], LIMITED, 0, 3600),
+    "asked for silence, then nothing listens": ([LATER, DEAD], OFF, 1, 5),
+    "asked for silence, then not let in": ([LATER, LOCKED], WRONG, 1, 60),
+    "nothing listens, then asks for silence": ([DEAD, LATER], LIMITED, 1, 7),
     "asked for silence, then well": ([LATER, OK], ON, 0, None),
 }
 

@@ -1,12 +1,13 @@
 """Requests: their finger print, and when a failed one is tried again."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from cluster.logic.learning import blend
 from cluster.logic.request import Failure, Request, again_at, fingerprint
-from tests.logic.cluster.views import NOW
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 def failure(retry: str) -> Failure:

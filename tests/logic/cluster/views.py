@@ -1,19 +1,18 @@
 """Values for the planner's tests: each maker gives a sound one and takes overrides."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cluster.logic.balancing import Candidate
 from cluster.logic.lifecycle import PlacementState
 from cluster.logic.state import ClusterState, Demand, ModelView, OfferView, PlacementView, PlanPolicy, ServerView
 
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-LONG_AGO = NOW - timedelta(hours=1)
+NOW = 1_800_000_000.0
+LONG_AGO = NOW - 3600
 POLICY = PlanPolicy()
 
 
-def ago(seconds: float) -> datetime:
-    return NOW - timedelta(seconds=seconds)
+def ago(seconds: float) -> float:
+    return NOW - seconds
 
 
 def server(ident: int = 1, **over: Any) -> ServerView:
@@ -31,8 +30,9 @@ def disabled(ident: int, **over: Any) -> ServerView:
     return server(ident, **{"well": False, "usable": False, "why_not": "is disabled"} | over)
 
 
-def model(ident: int = 1, need_gb: float = 20.0) -> ModelView:
-    return ModelView(id=ident, key=f"maker/model-{ident}", need_gb=need_gb)
+def model(ident: int = 1, need_gb: float = 20.0, **over: Any) -> ModelView:
+    """A model with four slots that nobody has asked for lately."""
+    return ModelView(id=ident, key=f"maker/model-{ident}", need_gb=need_gb, **{"slots": 4} | over)
 
 
 def placed(ident: int, server_id: int = 1, model_id: int = 1, **over: Any) -> PlacementView:
@@ -47,11 +47,16 @@ def offer(server_id: int = 1, model_id: int = 1, **over: Any) -> OfferView:
 
 def wants(model_id: int = 1, waiting: int = 1, **over: Any) -> Demand:
     """Somebody who has waited for a second with the usual priority."""
-    return Demand(model_id=model_id, waiting=waiting, **{"priority": 50, "oldest": ago(1)} | over)
+    oldest = over.get("oldest", ago(1))
+    return Demand(model_id=model_id, waiting=waiting, **{"priority": 50, "oldest": oldest, "turn": oldest} | over)
 
 
 def state(
-    servers: list[ServerView], models: list[ModelView], placements: list[PlacementView] | None = None, offers: list[OfferView] | None = None
+    servers: list[ServerView],
+    models: list[ModelView],
+    placements: list[PlacementView] | None = None,
+    offers: list[OfferView] | None = None,
+    disk: float = 0.0,
 ) -> ClusterState:
     """A cluster in which every server has every model on its disk, unless offers are given."""
     everywhere = [offer(s.id, m.id) for s in servers for m in models]
@@ -60,6 +65,7 @@ def state(
         models={m.id: m for m in models},
         placements=placements or [],
         offers=everywhere if offers is None else offers,
+        disk=disk,
     )
 
 
@@ -73,9 +79,9 @@ def candidate(ident: int, **over: Any) -> Candidate:
         "server_in_flight": 0,
         "free_gb": 40.0,
         "budget_gb": 80.0,
-        "answer_seconds": None,
+        "answer_s": 5.0,
         "weight": 1.0,
-        "preferred": False,
-        "used_at": None,
+        "liking": 2,
+        "used_at": 0.0,
     }
     return Candidate(placement_id=ident, **values | over)

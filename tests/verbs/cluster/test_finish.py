@@ -1,6 +1,5 @@
 """Storing what came of the asking."""
 
-from datetime import timedelta
 
 import pytest
 
@@ -100,28 +99,6 @@ def test_an_instance_that_is_gone_is_noted_and_its_server_looked_at() -> None:
     assert placement.state == "gone"
     assert "Auto-Evict" in placement.reason
     assert Server.objects.get().listed_at is None
-
-
-def test_three_failures_in_a_row_take_a_server_out_and_a_success_forgets_them() -> None:
-    placement, now = build.placement(slots=9), clock.now()
-    slow = errors.IdleTimeout("silence")
-    finish([refused(running(placement), slow), refused(running(placement), slow)], OWNER)
-    assert (Server.objects.get().state, Server.objects.get().failures) == ("online", 2)
-    finish([answered(running(placement))], OWNER)
-    assert Server.objects.get().failures == 0
-    finish([refused(running(placement), slow, now + timedelta(seconds=n)) for n in range(3)], OWNER)
-    server = Server.objects.get()
-    assert (server.state, server.failures) == ("offline", 3)
-    assert server.retry_at is not None
-
-
-def test_one_success_among_the_newest_outcomes_keeps_a_server_in() -> None:
-    placement, now = build.placement(slots=9), clock.now()
-    slow = errors.IdleTimeout("silence")
-    outcomes = [refused(running(placement), slow, now - timedelta(seconds=n)) for n in (9, 8, 3)] + [answered(running(placement))]
-    Server.objects.update(failures=0)
-    finish(outcomes[:2] + outcomes[3:], OWNER)
-    assert (Server.objects.get().state, Server.objects.get().failures) == ("online", 0)
 
 
 def test_a_refused_connection_takes_a_server_out_at_once() -> None:

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from cluster import health, probe
+from cluster import probe
 from cluster.lmstudio import errors
 from cluster.lmstudio.values import Detected, Dialect
-from cluster.logic.health import Fault
-from cluster.models import ClusterPolicy, Server
+from cluster.models import Server
 from swwbot_site.lib import clock
 from swwbot_site.lib.leases import alone
 from tests import build
@@ -33,6 +32,8 @@ DUE: dict[str, tuple[bool, dict[str, Any]]] = {
     "it should be listed again": (True, {"listed_at": None}),
     "it is out and its pause is over": (True, {"state": "offline", "retry_at": LATELY}),
     "it is out and rests": (False, {"state": "offline", "retry_at": SOON}),
+    "it asked for silence": (False, {"state": "rate-limited", "retry_at": SOON}),
+    "it asked for silence that is over": (True, {"state": "rate-limited", "retry_at": LATELY}),
     "it is misconfigured and rests": (False, {"state": "misconfigured", "retry_at": SOON}),
     "it is misconfigured and was corrected": (True, {"state": "misconfigured", "retry_at": None}),
     "it is disabled": (False, {"state": "unknown", "enabled": False}),
@@ -108,6 +109,8 @@ UNSEEN: dict[str, tuple[str, Any, str]] = {
     "online and slow once": ("online", errors.ProbeTimeout("slow"), "online"),
     "offline and still refused": ("offline", errors.Unreachable("refused"), "offline"),
     "not let in": ("online", errors.Misconfigured("wants a token"), "misconfigured"),
+    "too much asked of it": ("online", errors.RateLimited("too many", retry_after_s=9), "rate-limited"),
+    "too much asked of it, and it names no time": ("online", errors.RateLimited("too many"), "rate-limited"),
     "never seen, and no model server": ("unknown", errors.CapabilityMissing("Not Found"), "misconfigured"),
     "out, and perhaps something else now": ("offline", errors.CapabilityMissing("Not Found"), "offline"),
 }
@@ -152,31 +155,3 @@ def test_who_corrects_how_a_server_is_reached_has_it_looked_at_at_once(column: s
     assert bool(due()) is again
     server.refresh_from_db()
     assert getattr(server, column) == value
-
-
-# --- health.note -------------------------------------------------------------------------------------------------
-def test_a_change_is_timed_and_no_change_is_not() -> None:
-    server = build.server(state_since=OLD)
-    policy = ClusterPolicy.current()
-    health.note(server.pk, None, policy, NOW)
-    server.refresh_from_db()
-    assert server.state_since == OLD
-    health.note(server.pk, Fault(text="refused", harms=True, fatal=True), policy, NOW)
-    server.refresh_from_db()
-    assert (server.state, server.state_since, server.state_reason) == ("offline", NOW, "refused")
-    health.note(server.pk, None, policy, NOW + timedelta(seconds=9))
-    server.refresh_from_db()
-    assert (server.state, server.retry_at, server.state_reason, server.failures) == ("online", None, "", 0)
-
-
-def test_a_request_that_was_wrong_does_not_cut_short_the_silence_that_a_server_asked_for() -> None:
-    server = build.server()
-    policy = ClusterPolicy.current()
-    health.note(server.pk, health.fault(errors.RateLimited("too many", retry_after_s=20)), policy, NOW)
-    health.note(server.pk, health.fault(errors.BadRequest("no")), policy, NOW)
-    server.refresh_from_db()
-    assert (server.state, server.retry_at, server.state_reason) == ("offline", NOW + timedelta(seconds=20), "too many")
-
-
-def test_a_server_that_was_deleted_is_nobodys_business() -> None:
-    health.note(4711, None, ClusterPolicy.current(), NOW)

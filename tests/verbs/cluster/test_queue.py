@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from cluster import queue
+from cluster import account, queue
 from cluster.logic.request import Request
-from cluster.models import ClusterPolicy, Generation, LanguageModel, Seat
+from cluster.models import ClusterPolicy, Generation, LanguageModel, Seat, Share
 from swwbot_site.lib import clock
 from tests import build
 
@@ -126,6 +126,106 @@ def test_without_the_cache_everything_is_asked(settings: Any) -> None:
     settings.ENABLE_RESPONSE_CACHE = False
     Generation.objects.filter(pk=submitted().pk).update(state="done", text="Hi.", ended_at=clock.now())
     assert submitted().state == "queued"
+
+
+@pytest.mark.parametrize(
+    ("of_model", "of_policy", "age_s", "cached"),
+    [
+        (None, 300, 200, True),
+        (None, 100, 200, False),
+        (300, 100, 200, True),
+        (100, 300, 200, False),
+        (0, 300, 1, False),
+        (None, 0, 1, False),
+    ],
+)
+def test_a_model_may_say_how_long_its_answers_last(
+    settings: Any, of_model: float | None, of_policy: float, age_s: float, cached: bool
+) -> None:
+    settings.ENABLE_RESPONSE_CACHE = True
+    build.policy(cache_ttl_s=of_policy)
+    build.model(key="maker/model", cache_ttl_s=of_model)
+    ended = clock.now() - timedelta(seconds=age_s)
+    Generation.objects.filter(pk=submitted().pk).update(state="done", text="Hi.", ended_at=ended)
+    assert (submitted().state == "done") is cached
+
+
+@pytest.mark.parametrize(("newer", "cached"), [(2, True), (3, False)])
+def test_only_so_many_answers_of_a_model_are_kept(settings: Any, newer: int, cached: bool) -> None:
+    settings.ENABLE_RESPONSE_CACHE = True
+    build.policy(cache_entries=3)
+    now = clock.now()
+    first = submitted()
+    Generation.objects.filter(pk=first.pk).update(state="done", text="Hi.", ended_at=now - timedelta(seconds=10))
+    for _ in range(newer):
+        build.generation(model=first.model, state="done", ended_at=now - timedelta(seconds=5))
+        build.generation(model=first.model, state="done", ended_at=now - timedelta(seconds=5), cached=True)
+        build.generation(state="done", ended_at=now - timedelta(seconds=5))
+    assert (submitted().state == "done") is cached
+
+
+def test_who_does_not_share_gets_no_stored_answer_and_stores_none(settings: Any) -> None:
+    settings.ENABLE_RESPONSE_CACHE = True
+    Generation.objects.filter(pk=submitted().pk).update(state="done", text="Hi.", ended_at=clock.now())
+    private = submitted(cache=False)
+    assert (private.state, private.request_hash) == ("queued", "")
+    Generation.objects.filter(pk=private.pk).update(state="done", text="Ho.", ended_at=clock.now())
+    assert submitted().text == "Hi."
+
+
+def test_the_answer_of_another_server_is_not_the_pinned_servers(settings: Any) -> None:
+    settings.ENABLE_RESPONSE_CACHE = True
+    build.server(name="mac-1")
+    Generation.objects.filter(pk=submitted().pk).update(state="done", text="Hi.", ended_at=clock.now())
+    assert submitted(pin="mac-1").state == "queued"
+
+
+def test_a_lone_request_has_its_share_now_and_its_turn_after_its_priority() -> None:
+    now = clock.now()
+    build.policy(ageing_s=2.0)
+    row = submitted(priority=10, now=now)
+    assert (row.share_at, row.turn_at) == (now, now + timedelta(seconds=20))
+
+
+def test_a_burst_of_one_caller_is_spread_by_what_answers_take_and_another_caller_is_not_behind_it() -> None:
+    now = clock.now()
+    model = build.model(key="maker/model")
+    for answer_seconds in (2.0, 4.0, None):
+        build.offer(model=model, answer_seconds=answer_seconds)
+    burst = [submitted(caller="entity:loud", now=now, cache=False) for _ in range(4)]
+    assert [(row.share_at - now).total_seconds() for row in burst] == [0.0, 3.0, 6.0, 9.0]
+    assert submitted(caller="entity:quiet", now=now, cache=False).share_at == now
+
+
+@pytest.mark.parametrize(("weight", "apart_s"), [(1.0, 5.0), (2.0, 2.5), (0.5, 10.0)])
+def test_a_heavier_caller_is_spread_less(weight: float, apart_s: float) -> None:
+    now = clock.now()
+    build.share(caller="test", weight=weight)
+    rows = [submitted(now=now, cache=False) for _ in range(2)]
+    assert rows[1].share_at - rows[0].share_at == timedelta(seconds=apart_s)
+
+
+def test_what_is_no_longer_queued_is_no_backlog() -> None:
+    now = clock.now()
+    first = submitted(now=now, cache=False)
+    Generation.objects.filter(pk=first.pk).update(state="done", text="Hi.", ended_at=now, share_at=now + timedelta(hours=1))
+    assert submitted(now=now, cache=False).share_at == now
+
+
+def test_a_load_on_its_account_puts_the_next_request_of_a_caller_back_and_nobody_elses() -> None:
+    now = clock.now()
+    account.charge("test", 40, now)
+    account.charge("test", 20, now)
+    assert submitted(now=now, cache=False).share_at == now + timedelta(seconds=60)
+    assert submitted(now=now, cache=False, caller="another").share_at == now
+
+
+def test_a_charge_is_weighed_and_bounded() -> None:
+    now = clock.now()
+    build.share(caller="heavy", weight=4.0)
+    assert account.charge("heavy", 40, now) == now + timedelta(seconds=10)
+    assert account.charge("light", 4000, now) == now + timedelta(seconds=120)
+    assert Share.objects.get(caller="light").charged_until == now + timedelta(seconds=120)
 
 
 def test_a_waiting_and_a_running_request_can_be_called_off() -> None:

@@ -1,14 +1,18 @@
 """Rows and what servers list."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from cluster.lmstudio.values import Dialect, Listing, State
+from cluster import lease
+from cluster.lmstudio.values import Dialect, Instance, Listing, State
 from cluster.models import LanguageModel, Offer, Placement, Server
 from cluster.reconcile import reconcile
+from cluster.shelf import Shelf
 from swwbot_site.lib import clock
+from swwbot_site.lib.leases import living
 from tests import build
 from tests.verbs.cluster.helpers import GIB, listed, listing
 
@@ -85,20 +89,61 @@ def test_instance_ids_are_no_names_of_the_model() -> None:
 
 
 SIZES = {
-    "a guess is replaced": ("guess", 99.0, 11.75, "listing"),
-    "a smaller listing grows": ("listing", 5.0, 11.75, "listing"),
-    "a larger listing stays": ("listing", 50.0, 50.0, "listing"),
-    "a server's own word stays": ("guardrail", 5.0, 5.0, "guardrail"),
-    "the operator's word stays": ("operator", 5.0, 5.0, "operator"),
+    "a guess is replaced": ("guess", 99.0, None, 11.75, "listing"),
+    "a smaller listing grows": ("listing", 5.0, 4, 11.75, "listing"),
+    "a larger listing shrinks": ("listing", 50.0, 40, 11.75, "listing"),
+    "a server's own word stays": ("guardrail", 15.0, 10, 15.0, "guardrail"),
+    "until the file changes": ("guardrail", 15.0, 12, 11.75, "listing"),
+    "the operator's word stays": ("operator", 5.0, 4, 5.0, "operator"),
 }
 
 
-@pytest.mark.parametrize(("source", "gb", "kept", "how"), SIZES.values(), ids=SIZES.keys())
-def test_of_sizes(source: str, gb: float, kept: float, how: str) -> None:
-    build.model(key=KEY, size_gb=gb, size_source=source)
+@pytest.mark.parametrize(("source", "gb", "file", "kept", "how"), SIZES.values(), ids=SIZES.keys())
+def test_of_sizes(source: str, gb: float, file: int | None, kept: float, how: str) -> None:
+    build.model(key=KEY, size_gb=gb, size_source=source, size_bytes=file and file * GIB)
     seen(build.server(), listing(listed(KEY)))
     model = LanguageModel.objects.get()
-    assert (model.size_gb, model.size_source) == (kept, how)
+    assert (model.size_gb, model.size_source, model.size_bytes) == (kept, how, 10 * GIB)
+
+
+def test_of_different_files_on_several_servers_the_largest_counts_while_it_is_there() -> None:
+    small, large = build.server(), build.server()
+    sizes = []
+    for server, gb in ((small, 10), (large, 20), (small, 10), (large, 8)):
+        seen(server, listing(listed(KEY, size_bytes=gb * GIB)))
+        sizes.append(LanguageModel.objects.get().size_gb)
+    seen(small, listing())
+    assert [*sizes, LanguageModel.objects.get().size_gb] == [11.75, 22.25, 22.25, 11.75, 9.65]
+
+
+def test_what_others_learned_of_a_model_meanwhile_is_not_written_over() -> None:
+    model, server = build.model(key=KEY), build.server()
+    shelf, what = Shelf(), listed("Maker/Model")
+    LanguageModel.objects.update(size_gb=15.0, size_source="guardrail", rate=3.0)
+    shelf.weigh(server, Dialect.LMSTUDIO_V1, [(what, shelf.model(what))], {model.pk})
+    model.refresh_from_db()
+    assert (model.size_gb, model.size_source, model.rate) == (15.0, "guardrail", 3.0)
+    assert (model.params, model.format) == ("14B", "gguf")
+
+
+def test_a_file_that_changes_takes_what_failed_loads_taught_with_it() -> None:
+    server = build.server()
+    seen(server, listing(listed(KEY)))
+    Offer.objects.update(context_limit=4096, cooldown_until=clock.now(), cooldown_reason="no memory", load_seconds=7.0)
+    seen(server, listing(listed(KEY, format="mlx")))
+    assert Offer.objects.get().context_limit == 4096
+    seen(server, listing(listed(KEY, size_bytes=5 * GIB)))
+    offer = Offer.objects.get()
+    assert (offer.context_limit, offer.cooldown_until, offer.cooldown_reason, offer.load_seconds) == (None, None, "", 7.0)
+
+
+def test_of_a_cloud_that_lists_hundreds_only_what_somebody_wants_is_kept() -> None:
+    build.model(key="maker/wanted")
+    server = build.server(preferred_models=["maker/liked"])
+    many = [listed(f"maker/other-{n}", size_bytes=None) for n in range(100)]
+    seen(server, listing(listed("Maker/Wanted"), listed("maker/liked"), *many, dialect=Dialect.OPENAI))
+    assert sorted(LanguageModel.objects.values_list("key", flat=True)) == ["maker/liked", "maker/wanted"]
+    assert Placement.objects.count() == Offer.objects.count() == 2
 
 
 def test_what_is_not_listed_any_more_is_no_offer_any_more() -> None:
@@ -136,9 +181,52 @@ def test_what_somebody_loaded_by_hand_is_adopted_with_its_copies() -> None:
     ]
 
 
-def test_what_a_server_is_still_loading_for_somebody_is_not_adopted() -> None:
-    seen(build.server(), listing(listed(KEY, KEY, state=State.LOADING)))
-    assert not Placement.objects.exists()
+def test_a_model_that_was_loaded_with_another_context_takes_the_memory_of_that() -> None:
+    loaded_so = Instance(id=KEY, context_length=8192, parallel=4)
+    seen(build.server(), listing(replace(listed(KEY), instances=(loaded_so,))))
+    assert Placement.objects.get().gb == pytest.approx(12.5)
+    seen(Server.objects.get(), listing(replace(listed(KEY), instances=(replace(loaded_so, context_length=4096),))))
+    assert Placement.objects.get().gb == pytest.approx(11.75)
+
+
+def test_what_a_server_counts_itself_is_believed_unless_the_operator_knows_better() -> None:
+    server, told = build.server(detected="ollama"), Instance(id=KEY, context_length=4096, memory_bytes=13 * GIB)
+    seen(server, listing(replace(listed(KEY), instances=(told,)), dialect=Dialect.OLLAMA))
+    assert Placement.objects.get().gb == 13
+    seen(server, listing(replace(listed(KEY), instances=(replace(told, memory_bytes=14 * GIB),)), dialect=Dialect.OLLAMA))
+    assert Placement.objects.get().gb == 14
+    LanguageModel.objects.update(size_gb=20, size_source="operator")
+    seen(server, listing(replace(listed(KEY), instances=(told,)), dialect=Dialect.OLLAMA))
+    assert Placement.objects.get().gb == 20
+
+
+def test_what_a_server_is_loading_for_somebody_else_holds_its_memory_and_is_looked_at_until_it_is_there() -> None:
+    server = build.server()
+    seen(server, listing(listed(KEY, KEY, state=State.LOADING)))
+    placement = Placement.objects.get()
+    assert (placement.state, placement.adopted, placement.gb, placement.instance_id) == ("loading", True, 11.75, KEY)
+    assert lease.reap(clock.now(), living()) == 0
+    assert Server.objects.get().listed_at is None
+    seen(server, listing(listed(KEY, KEY, state=State.LOADING)))
+    assert states() == {KEY: "loading"}
+    seen(server, listing(listed(KEY, KEY)))
+    placement.refresh_from_db()
+    assert (placement.state, placement.lease_owner, placement.served) == ("loaded", None, False)
+
+
+def test_somebody_elses_load_that_comes_to_nothing_is_forgotten() -> None:
+    server = build.server()
+    seen(server, listing(listed(KEY, KEY, state=State.LOADING)), asked_s_ago=2)
+    Placement.objects.update(created_at=clock.now() - timedelta(seconds=5))
+    seen(server, listing(listed(KEY)))
+    placement = Placement.objects.get()
+    assert (placement.state, placement.reason, placement.lease_owner) == ("failed", "its load came to nothing", None)
+
+
+def test_of_two_foreign_loads_one_is_known_and_beside_our_own_none() -> None:
+    server = build.server()
+    seen(server, listing(listed(KEY, KEY, state=State.LOADING), listed("maker/other", "maker/other", state=State.LOADING)))
+    assert states() == {KEY: "loading"}
 
 
 def test_a_server_without_a_life_cycle_has_everything_always_ready_and_takes_no_memory() -> None:
@@ -163,6 +251,21 @@ def test_what_vanished_is_gone() -> None:
     seen(server, listing(listed(KEY)))
     placement = Placement.objects.get()
     assert (placement.state, placement.reason) == ("gone", "the server does not list it any more")
+
+
+def test_what_leaves_because_nobody_used_it_for_its_time_to_live_is_no_error() -> None:
+    server = build.server()
+    timed = replace(listed(KEY), instances=(Instance(id=KEY, context_length=4096, parallel=4, ttl_s=3600),))
+    seen(server, listing(timed))
+    expires = Placement.objects.get().expires_at
+    assert expires is not None
+    assert 3590 < (expires - clock.now()).total_seconds() <= 3600
+    seen(server, listing(timed))
+    assert Placement.objects.get().expires_at == expires, "it is not written again for a second's difference"
+    long_ago = clock.now() - timedelta(hours=2)
+    Placement.objects.update(loaded_at=long_ago, expires_at=long_ago + timedelta(hours=1))
+    seen(server, listing(listed(KEY)))
+    assert (Placement.objects.get().state, Placement.objects.get().reason) == ("gone", "its time to live was over")
 
 
 def test_what_was_loaded_after_the_question_is_not_missed_in_the_answer() -> None:

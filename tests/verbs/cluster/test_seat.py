@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from cluster import plan, serve
+from cluster import plan, queue, serve
 from cluster.logic.order import Orders
 from cluster.models import Generation, Placement, Seat
 from swwbot_site.lib import clock
@@ -131,7 +131,7 @@ def test_a_just_in_time_server_holds_one_model_at_a_time() -> None:
     assert not reserved().loads
     seat.delete()
     assert [e.placement_id for e in reserved().unloads] == [busy.pk]
-    assert plan.view(build.server(detected="lmstudio-v0", max_models=3)).max_models == 3
+    assert plan.view(build.server(detected="lmstudio-v0", max_models=3), build.policy()).max_models == 3
 
 
 def test_an_impossible_request_fails_with_its_reason() -> None:
@@ -147,6 +147,7 @@ def test_a_late_request_expires_instead_of_being_seated() -> None:
     placement = build.placement()
     build.generation(model=placement.model, deadline=clock.now() - timedelta(seconds=1))
     assert reserved() == Orders()
+    assert queue.expire(clock.now()) == 1
     assert states(Generation) == ["expired"]
 
 
@@ -175,4 +176,4 @@ def test_one_row_of_demand_for_any_number_of_requests() -> None:
     build.generation(model=model, state="running")
     build.generation(model=model, not_before=now + timedelta(minutes=1))
     found = {d.pin_id: (d.waiting, d.priority, d.oldest) for d in plan.demand(now)}
-    assert found == {None: (15, 50, now - timedelta(seconds=28)), server.pk: (15, 51, now - timedelta(seconds=29))}
+    assert found == {None: (15, 50, now.timestamp() - 28), server.pk: (15, 51, now.timestamp() - 29)}

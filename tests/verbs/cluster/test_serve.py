@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from cluster import serve
+from cluster import lease, serve
 from cluster.logic.order import Orders
 from cluster.models import Generation, Placement, Seat, Server
 from swwbot_site.lib import clock
@@ -20,7 +20,7 @@ def test_an_engine_renews_what_it_has_in_hand_and_nothing_else() -> None:
     placement, later = build.placement(slots=9), clock.now() + timedelta(seconds=20)
     mine, forgotten = running(placement), running(placement)
     loading, other = build.placement(state="loading"), build.placement(state="loading")
-    serve.renew(OWNER, [mine.generation_id], [loading.pk], later)
+    lease.renew(OWNER, [mine.generation_id], [loading.pk], later)
     renewed = {True: later + LEASE}
     assert {g.pk: g.lease_until == renewed[True] for g in Generation.objects.all()} == {
         mine.generation_id: True,
@@ -34,7 +34,7 @@ def test_an_engine_renews_what_it_has_in_hand_and_nothing_else() -> None:
 def test_nobody_renews_for_another() -> None:
     seat, before = running(), Generation.objects.values_list("lease_until", flat=True)
     old = list(before)
-    serve.renew(999, [seat.generation_id], [], clock.now() + timedelta(seconds=20))
+    lease.renew(999, [seat.generation_id], [], clock.now() + timedelta(seconds=20))
     assert list(Generation.objects.values_list("lease_until", flat=True)) == old
 
 
@@ -52,7 +52,7 @@ def test_nobody_renews_for_another() -> None:
 )
 def test_what_an_engine_had_in_flight_is_taken_back(seconds: float, alive: set[int], taken: int) -> None:
     running()
-    assert serve.reap(clock.now() + timedelta(seconds=seconds), alive) == taken
+    assert lease.reap(clock.now() + timedelta(seconds=seconds), alive) == taken
     row = Generation.objects.get()
     assert row.state == ("queued" if taken else "running")
     assert row.attempts == 0
@@ -61,7 +61,7 @@ def test_what_an_engine_had_in_flight_is_taken_back(seconds: float, alive: set[i
 
 def test_servers_on_which_a_dead_engine_was_loading_are_looked_at() -> None:
     dead, alive = build.placement(state="loading"), build.placement(state="unloading", lease_owner=8, lease_until=clock.now() + LEASE)
-    serve.reap(clock.now() + timedelta(seconds=5), {8})
+    lease.reap(clock.now() + timedelta(seconds=5), {8})
     assert Server.objects.get(pk=dead.server_id).listed_at is None
     assert Server.objects.get(pk=alive.server_id).listed_at is not None
 
@@ -71,7 +71,7 @@ def test_a_stopping_engine_gives_back_what_it_has_not_finished() -> None:
     unfinished, done = running(placement), running(placement)
     theirs = build.seat(placement=placement, lease_owner=8, generation=build.generation(state="running", lease_owner=8))
     loading = build.placement(state="loading")
-    serve.release(OWNER, [unfinished.generation_id, theirs.generation_id])
+    lease.release(OWNER, [unfinished.generation_id, theirs.generation_id])
     assert {g.pk: g.state for g in Generation.objects.all()} == {
         unfinished.generation_id: "queued",
         done.generation_id: "running",
@@ -86,8 +86,8 @@ def test_a_stopping_engine_gives_back_what_it_has_not_finished() -> None:
 
 def test_what_was_given_back_is_seated_again_at_once() -> None:
     seat = running()
-    assert serve.give_back([seat.generation_id], "a test") == 1
-    assert serve.give_back([seat.generation_id], "a test") == 0
+    assert lease.give_back([seat.generation_id], "a test") == 1
+    assert lease.give_back([seat.generation_id], "a test") == 0
     assert [t.generation_id for t in serve.reserve(8, 9, clock.now()).tickets] == [seat.generation_id]
 
 

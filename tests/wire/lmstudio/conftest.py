@@ -11,6 +11,8 @@ from swwbot_site.lib import http
 
 Serve = Callable[..., Awaitable[tuple[Emulator, Endpoint]]]
 
+RIVALS = {"llamacpp": "llamacpp", "llamacpp-router": "llamacpp-router", "ollama": "ollama", "vllm": "vllm"}
+CLOUDS = {"cloud": "openai", "llama-cpp-python": "openai"}
 DIALECTS = {"0.3.16": "lmstudio-v0", "0.4.0": "lmstudio-v1", "0.4.25": "lmstudio-v1", "design": "design", "openai": "openai"}
 
 
@@ -31,7 +33,7 @@ async def serve() -> AsyncIterator[Serve]:
         emulator = Emulator(profile=profile, **options)
         running.append(emulator)
         await emulator.start()
-        return emulator, Endpoint(url=emulator.url, dialect=DIALECTS[profile], token=token)
+        return emulator, Endpoint(url=emulator.url, dialect=(DIALECTS | RIVALS | CLOUDS)[profile], token=token)
 
     yield start
     for emulator in running:

@@ -99,7 +99,47 @@ ROWS = [
     ("13", 500, "proxy error: Failed to read connection", errors.Dropped),
     ("13", 404, shaped("File Not Found", type="not_found_error", code=404), errors.CapabilityMissing),
     ("13", 404, "Not Found", errors.CapabilityMissing),
-    ("13", 503, bare("server busy, please try again.  maximum pending requests exceeded"), errors.Unavailable),
+    ("13", 503, bare("server busy, please try again.  maximum pending requests exceeded"), errors.Busy),
+    ("13", 503, shaped("no slot available", type="unavailable_error", code=503), errors.Busy),
+    ("13", 500, bare("llama runner process has terminated: cudaMalloc failed: out of memory"), errors.OutOfMemory),
+    ("13", 500, bare("model requires more system memory (21.5 GiB) than is available (10.1 GiB)"), errors.OutOfMemory),
+    ("13", 500, bare("llama runner process has terminated: error loading model: unable to allocate CUDA0 buffer"), errors.OutOfMemory),
+    ("13", 500, bare("llama runner process has terminated: exit status 2"), errors.EngineFailed),
+    ("13", 500, bare("timed out waiting for llama runner to start - progress 0.00 - "), errors.LoadFailed),
+    ("13", 500, bare("model runner has unexpectedly stopped, this may be due to resource limitations"), errors.ModelCrashed),
+    ("13", 200, bare("an error was encountered while running the model: unexpected EOF"), errors.ModelCrashed),
+    ("13", 404, bare('model "llama9" not found, try pulling it first'), errors.ModelMissing),
+    ("13", 404, bare("model 'llama9' not found"), errors.ModelMissing),
+    ("13", 400, bare("the input length exceeds the context length"), errors.ContextOverflow),
+    ("13", 400, bare(EXCEEDED), errors.ContextOverflow),
+    ("13", 404, "404 page not found", errors.CapabilityMissing),
+    ("13", 400, shaped("model 'zzz' not found", type="invalid_request_error", code=400), errors.ModelMissing),
+    ("13", 404, shaped("model is not found", type="not_found_error", code=404), errors.ModelMissing),
+    ("13", 400, shaped("model is already running", type="invalid_request_error", code=400), errors.AlreadyLoaded),
+    ("13", 400, shaped("model is not running", type="invalid_request_error", code=400), errors.NotLoaded),
+    ("13", 400, shaped("model is not loaded", type="invalid_request_error", code=400), errors.NotLoaded),
+    ("13", 500, shaped("model name=zzz failed to load", type="server_error", code=500), errors.LoadFailed),
+    ("13", 401, shaped("Invalid API Key", type="authentication_error", code=401), errors.Misconfigured),
+    ("13", 500, shaped("proxy error: Could not establish connection", code=500), errors.Dropped),
+    ("13", 404, json.dumps({"object": "error", "message": "The model `x` does not exist.", "code": 404}), errors.ModelMissing),
+    ("13", 404, json.dumps({"detail": "Not Found"}), errors.CapabilityMissing),
+    ("13", 400, shaped("The decoder prompt (length 5000) is longer than the maximum model length of 4096."), errors.ContextOverflow),
+    ("13", 500, shaped("EngineCore encountered an issue. See stack trace above for the root cause."), errors.EngineLost),
+    ("cloud", 402, "", errors.OutOfCredit),
+    ("cloud", 402, shaped("This request requires more credits, or fewer max_tokens", code=402), errors.OutOfCredit),
+    ("cloud", 429, shaped("You exceeded your current quota, please check your plan", code="insufficient_quota"), errors.OutOfCredit),
+    ("cloud", 429, shaped("Limits", code="insufficient_quota"), errors.OutOfCredit),
+    ("cloud", 429, shaped("Rate limit reached for gpt-4o in organization x"), errors.RateLimited),
+    ("cloud", 503, shaped("That model is currently overloaded with other requests."), errors.Busy),
+    ("cloud", 529, shaped("Overloaded", type="overloaded_error"), errors.Busy),
+    ("cloud", 400, shaped("openai/nothing is not a valid model ID", code=400), errors.ModelMissing),
+    ("cloud", 404, shaped("No endpoints found for maker/nothing.", code=404), errors.ModelMissing),
+    ("cloud", 401, shaped("Incorrect API key provided: sk-abc***", code="invalid_api_key"), errors.Misconfigured),
+    ("cloud", 403, shaped("The input was flagged by the moderation of the provider", code=403), errors.BadRequest),
+    ("cloud", 400, shaped("Unrecognized request arguments supplied: min_p, top_k"), errors.UnknownKey),
+    ("cloud", 400, shaped("Unknown parameter: 'top_k'.", code="unknown_parameter"), errors.UnknownKey),
+    ("cloud", 400, shaped("Unsupported parameter: 'max_tokens' is not supported with this model."), errors.UnknownKey),
+    ("cloud", 422, json.dumps({"detail": [{"type": "extra_forbidden", "loc": ["body", "top_k"]}]}), errors.UnknownKey),
     ("–", 502, "<html><h1>Bad Gateway</h1></html>", errors.Unavailable),
     ("–", 504, "", errors.Unavailable),
     ("–", 429, "", errors.RateLimited),
@@ -139,6 +179,8 @@ def test_the_guardrail_number_is_read_in_any_unit():
         GUARDRAIL,
     ]
     assert [classify(500, shaped(text)).needs_gb for text in said] == [14.36, 0.5, 273.25, None, None]
+    ollama = "model requires more system memory (21.5 GiB) than is available (10.1 GiB)"
+    assert [classify(500, bare(text)).needs_gb for text in (ollama, ollama.replace("21.5 GiB", "512.0 MiB"))] == [21.5, 0.5]
 
 
 @pytest.mark.parametrize(("body", "prompt", "context"), [(bare(KEPT), 15857, 4096), (bare(N_KEEP), 13055, 4096), (EXCEEDED, 17398, 8192)])
@@ -160,6 +202,30 @@ def test_unknown_keys_and_exit_codes_are_named():
 def test_retry_after_is_seconds_or_a_date(value, seconds):
     error = classify(429, "{}", {"Retry-After": value}, now=datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
     assert error.retry_after_s == seconds
+
+
+def test_a_503_that_names_a_time_is_busy_and_one_that_does_not_is_harm():
+    assert [type(classify(503, "", headers)) for headers in ({"Retry-After": "3"}, {})] == [errors.Busy, errors.Unavailable]
+    assert classify(503, bare("server busy"), {"Retry-After": "3"}).retry_after_s == 3
+    assert classify(429, "", {"Retry-After-Ms": "1500", "Retry-After": "2"}).retry_after_s == 1.5
+    assert type(classify(503, shaped("Loading model"), {"Retry-After": "3"})) is errors.StillLoading
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(429, errors.RateLimited), (402, errors.OutOfCredit), (502, errors.Unavailable), ("server_error", errors.Refused)]
+)
+def test_an_error_inside_a_stream_may_carry_its_status(code, kind):
+    assert type(of_object({"error": {"message": "Provider returned error", "code": code}})) is kind
+
+
+def test_the_keys_to_leave_out_are_named():
+    said = [
+        ("Unrecognized request arguments supplied: min_p, top_k", ("min_p", "top_k")),
+        ("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", ("max_tokens",)),
+        ("Unsupported value: 'temperature' does not support 0.7 with this model.", ("temperature",)),
+        ("property 'top_k' is unsupported", ("top_k",)),
+    ]
+    assert [classify(400, shaped(text)).keys for text, _ in said] == [keys for _, keys in said]
 
 
 @pytest.mark.parametrize("status", [401, 400, 200])

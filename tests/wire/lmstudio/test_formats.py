@@ -275,6 +275,17 @@ def test_embeddings_are_sorted_and_complete():
 
 NOWHERE = reply({"error": "Unexpected endpoint or method. (GET /x)"})
 NOT_FOUND = reply({"error": {"message": "File Not Found", "type": "not_found_error", "code": 404}}, 404)
+AWAY = Reply(status=302, headers={"location": "https://cloud/login"})
+TAGS = {
+    "models": [
+        {
+            "name": "gemma3:latest", "model": "gemma3:latest", "size": 3338801804, "digest": "a2af6cc3eb7f",
+            "details": {"format": "gguf", "family": "gemma3", "parameter_size": "4.3B", "quantization_level": "Q4_K_M"},
+        },
+        {"name": "nomic-embed-text:v1.5", "size": 274302450, "digest": "0a109f422b47", "details": {"family": "nomic-bert"}},
+        {"name": "gpt-oss:120b-cloud", "size": 384, "digest": "569662207105", "remote_model": "gpt-oss:120b"},
+    ]
+}  # fmt: skip
 SICK = Reply(status=500, body=b"<!DOCTYPE html><pre>Internal Server Error</pre>")
 
 
@@ -292,17 +303,30 @@ def owned(owner, **more):
         ([NOWHERE, reply({"data": [], "object": "list"})], Dialect.LMSTUDIO_V0, "lm-studio", None),
         ([NOT_FOUND, NOT_FOUND, owned("user", loaded=True)], Dialect.DESIGN, "", None),
         ([NOWHERE, NOWHERE, owned("organization_owner")], Dialect.OPENAI, "lm-studio", None),
-        ([NOT_FOUND, NOT_FOUND, owned("llamacpp")], Dialect.OPENAI, "llama-server", None),
-        ([NOT_FOUND, NOT_FOUND, owned("llamacpp", status={"value": "loaded"})], Dialect.OPENAI, "llama-server-router", None),
-        ([NOT_FOUND, NOT_FOUND, owned("vllm")], Dialect.OPENAI, "vllm", None),
-        ([NOT_FOUND, NOT_FOUND, reply({"data": [{"id": "m"}]}, server="llama.cpp")], Dialect.OPENAI, "llama-server", None),
-        ([reply({"data": [{"id": "m"}]}), NOT_FOUND, owned("lemonade")], Dialect.OPENAI, "", None),
-        ([SICK, SICK, owned("gateway")], Dialect.OPENAI, "", None),
+        ([NOT_FOUND, NOT_FOUND, owned("llamacpp")], Dialect.LLAMACPP, "llama-server", None),
+        ([NOT_FOUND, NOT_FOUND, owned("llamacpp", status={"value": "loaded"})], Dialect.LLAMACPP_ROUTER, "llama-server-router", None),
+        ([NOT_FOUND, NOT_FOUND, owned("vllm")], Dialect.VLLM, "vllm", None),
+        ([NOT_FOUND, NOT_FOUND, reply({"data": [{"id": "m"}]}, server="llama.cpp")], Dialect.LLAMACPP, "llama-server", None),
+        ([NOT_FOUND, NOT_FOUND, reply({"data": []}, Server="llama.cpp")], Dialect.LLAMACPP_ROUTER, "llama-server-router", None),
+        ([NOT_FOUND, NOT_FOUND, owned("me")], Dialect.OPENAI, "llama-cpp-python", None),
+        ([NOT_FOUND, NOT_FOUND, reply({"data": [{"id": "m"}]}, server="BaseHTTP/0.6 Python/3.12")], Dialect.OPENAI, "mlx-lm", None),
+        ([NOT_FOUND, NOT_FOUND, owned("koboldcpp")], Dialect.OPENAI, "koboldcpp", None),
+        ([reply({"data": [{"id": "m"}]}), NOT_FOUND, owned("lemonade"), NOT_FOUND], Dialect.OPENAI, "", None),
+        ([SICK, SICK, owned("gateway"), reply({"version": "1"}), NOT_FOUND], Dialect.OPENAI, "", None),
+        ([AWAY, AWAY, owned("cloud"), AWAY], Dialect.OPENAI, "", None),
+        ([NOT_FOUND, NOT_FOUND, owned("library"), reply({"version": "0.13.5"}), reply(TAGS)], Dialect.OLLAMA, "ollama", True),
+        (
+            [NOT_FOUND, NOT_FOUND, reply({"data": None}), reply({"version": "0.13.5"}), reply({"models": None})],
+            Dialect.OLLAMA,
+            "ollama",
+            True,
+        ),
+        ([NOT_FOUND, NOT_FOUND, owned("x"), reply({"version": "1"}), reply({"models": [{"name": "m"}]})], Dialect.OPENAI, "", None),
     ],
 )
 def test_detection_follows_the_order_of_the_reference(replies, dialect, product, jit):
     asked, found = held(detection.detect(), *replies)
-    order = ["/api/v1/models", "/api/v0/models", "/v1/models"]
+    order = ["/api/v1/models", "/api/v0/models", "/v1/models", "/api/version", "/api/tags"]
     assert [ask.path for ask in asked] == order[: len(replies)]
     assert (found.dialect, found.product, found.jit) == (dialect, product, jit)
     assert found.reason

@@ -1,0 +1,86 @@
+"""Which server has which model, and what was learned of each pair: remembered for some seconds, for there may be thousands.
+
+Cool-downs and crashes are read for every plan; a pair that has just failed must not be tried again because somebody remembers it well.
+"""
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db.models import Q
+
+from cluster.logic.breaker import CRASH_S
+from cluster.logic.learning import evidence
+from cluster.logic.state import OfferView
+from cluster.models import Offer
+
+REMEMBERED: Final = timedelta(seconds=5)
+
+
+class Catalogue:
+    """The offers of all servers as the planner sees them. One per engine; a new one has read nothing yet."""
+
+    def __init__(self) -> None:
+        self.read_at: datetime | None = None
+        self.offers: list[OfferView] = []
+        self.gb_per_s: dict[int, float] = {}
+        """By server: GB of models per second of loading, over all that it has loaded."""
+        self.answer_s: dict[int, float] = {}
+        """By model: the mean over servers."""
+        self.kept: frozenset[tuple[int, int]] = frozenset()
+        """Pairs of server and model that stay loaded."""
+        self.crashed: dict[tuple[int, int], float] = {}
+        """When the engine crashed lately, by pair of server and model."""
+        self._pairs: dict[tuple[int, int], OfferView] = {}
+
+    def forget(self) -> None:
+        """Read everything anew at the next refresh."""
+        self.read_at = None
+
+    def refresh(self, now: datetime) -> None:
+        """Bring it up to date: everything if it is some seconds old, otherwise only what has cooled down or crashed."""
+        if self.read_at is None or not timedelta() <= now - self.read_at < REMEMBERED:
+            self._read(now)
+        for offer in self._pairs.values():
+            offer.cooldown_until = None
+        self.crashed = {}
+        recent = Q(cooldown_until__gt=now) | Q(crashed_at__gt=now - timedelta(seconds=CRASH_S))
+        columns = ("server_id", "model_id", "cooldown_until", "cooldown_reason", "crashed_at")
+        for server_id, model_id, until, reason, crashed in Offer.objects.filter(recent).values_list(*columns):
+            if crashed:
+                self.crashed[server_id, model_id] = crashed.timestamp()
+            pair = self._pairs.get((server_id, model_id))
+            if pair is not None and until:
+                pair.cooldown_until, pair.cooldown_reason = until.timestamp(), reason
+
+    def _read(self, now: datetime) -> None:
+        columns = ("server_id", "model_id", "format", "load_seconds", "answer_seconds", "answer_spread", "answers", "answered_at", "pinned")
+        gb: defaultdict[int, float] = defaultdict(float)
+        seconds: defaultdict[int, float] = defaultdict(float)
+        answers: defaultdict[int, list[float]] = defaultdict(list)
+        kept = []
+        self._pairs = {}
+        for row in Offer.objects.order_by("server_id", "model_id").values_list(*columns, "model__size_gb"):
+            server_id, model_id, form, load_s, answer_s, spread_s, n, answered_at, keep, size_gb = row
+            if load_s:
+                gb[server_id] += size_gb
+                seconds[server_id] += load_s
+            if answer_s:
+                answers[model_id].append(answer_s)
+            if keep:
+                kept.append((server_id, model_id))
+            self._pairs[server_id, model_id] = OfferView(
+                server_id=server_id,
+                model_id=model_id,
+                format=form,
+                load_s=load_s,
+                answer_s=answer_s,
+                spread_s=spread_s,
+                answers=evidence(n, (now - answered_at).total_seconds()) if answered_at else 0.0,
+                keep=keep,
+            )
+        self.offers = list(self._pairs.values())
+        self.gb_per_s = {server_id: gb[server_id] / total for server_id, total in seconds.items()}
+        self.answer_s = {model_id: sum(known) / len(known) for model_id, known in answers.items()}
+        self.kept = frozenset(kept)
+        self.read_at = now

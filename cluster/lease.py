@@ -1,0 +1,73 @@
+"""What an engine holds: kept by its heartbeat, taken back when it has died, given back when it stops. Rows only."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from cluster import cache
+from cluster.logic.lifecycle import GenerationState, PlacementState
+from cluster.models import Generation, Placement, Seat, Server
+from swwbot_site.lib import clock
+from swwbot_site.lib.events import Level, say
+from swwbot_site.lib.leases import FREE, LEASE, abandoned
+from swwbot_site.lib.transitions import move
+from swwbot_site.lib.wake import Channel, wake
+
+
+def renew(owner: int, generations: Sequence[int], placements: Sequence[int], now: datetime) -> None:
+    """Renew the leases of what an engine really has in hand; what it only holds on paper runs out and is taken back.
+
+    What somebody has locked at this moment is being settled, and needs no renewal.
+    """
+    with transaction.atomic():
+        mine = Generation.objects.filter(lease_owner=owner, state=GenerationState.RUNNING, pk__in=generations)
+        ids = list(mine.order_by("pk").select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list("pk", flat=True))
+        Generation.objects.filter(pk__in=ids).update(lease_until=now + LEASE)
+        Seat.objects.filter(lease_owner=owner, generation_id__in=ids).update(lease_until=now + LEASE)
+    with transaction.atomic():
+        held = Placement.objects.filter(lease_owner=owner, pk__in=placements)
+        ids = list(held.order_by("pk").select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list("pk", flat=True))
+        Placement.objects.filter(pk__in=ids).update(lease_until=now + LEASE)
+
+
+def reap(now: datetime, alive: frozenset[int]) -> int:
+    """Give back what dead engines had in flight: it waits again, and the attempt is not counted. Their loads are looked at.
+
+    Whoever still waits for the answer of an equal request that has ended is freed.
+    """
+    cache.settle(now)
+    _look_at(Placement.objects.filter(abandoned(now, alive), state__in=[PlacementState.LOADING, PlacementState.UNLOADING]))
+    with transaction.atomic():
+        lost = Generation.objects.filter(abandoned(now, alive), state=GenerationState.RUNNING)
+        ids = list(lost.select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list("pk", flat=True))
+        return give_back(ids, "its engine died") if ids else 0
+
+
+def give_back(ids: list[int], why: str) -> int:
+    """Running generations back into the queue, their seats free."""
+    with transaction.atomic():
+        Seat.objects.filter(generation_id__in=ids).delete()
+        count = move(Generation.objects.filter(pk__in=ids), GenerationState.RUNNING, GenerationState.QUEUED, **FREE)
+        if count:
+            say("generation.requeued", f"{count} requests wait again: {why}", level=Level.WARNING)
+            wake(Channel.SERVE)
+        return count
+
+
+def release(owner: int, tickets: list[int]) -> None:
+    """At the end of an engine: what it has not finished waits again; its loads may be taken over at once, and its looks at servers too."""
+    mine = Generation.objects.filter(pk__in=tickets, lease_owner=owner).values_list("pk", flat=True)
+    give_back(list(mine), "the engine stops")
+    held = Placement.objects.filter(lease_owner=owner, state__in=[PlacementState.LOADING, PlacementState.UNLOADING])
+    _look_at(held)
+    held.update(lease_until=clock.now() - timedelta(seconds=1))
+    Server.objects.filter(probe_lease_owner=owner).update(probe_lease_owner=None, probe_lease_until=None)
+
+
+def _look_at(placements: QuerySet[Placement]) -> None:
+    """Let the servers of placements that nobody looks after be asked what became of them."""
+    servers = sorted(set(placements.values_list("server_id", flat=True)))
+    if servers and Server.objects.filter(pk__in=servers).update(listed_at=None):
+        wake(Channel.SERVE)

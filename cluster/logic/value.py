@@ -1,0 +1,128 @@
+"""What a load is worth and what an eviction costs, counted in requests: how many would be served sooner, how many later.
+
+A load earns the requests that wait (each the more the longer it has waited) and those that will come soon after; an eviction costs the
+requests that will come for what goes. A load is made when it earns clearly more than it costs. The busier the disks are, the more
+"clearly" asks for: then many requests share one load. Times are seconds, sizes GB, rates requests per second.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from cluster.logic.board import NOTHING, Board, Pressure
+from cluster.logic.state import ModelView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knobs:
+    """The constants, found by simulation over many workloads."""
+
+    horizon_s: float = 60.0
+    """A load is credited with the arrivals of so many seconds after it."""
+    keep_s: float = 96.0
+    """An eviction is charged the arrivals of so many seconds after it."""
+    theta: float = 3.0
+    """How many times its cost a load must earn while the disks are busy; 1 when they are idle."""
+    age_s: float = 60.0
+    """The wait at which a request counts double; its square law makes it five times at twice that."""
+    late: float = 1.9
+    """Extra weight just before the deadline."""
+    price: float = 1.0
+    """What a GB from a busy disk must earn when it displaces something."""
+    price_copy: float = 0.4
+    """The same for one more copy for a queue that will pass."""
+    price_free: float = 0.15
+    """The same where nothing of worth goes, and for a copy that is needed for good."""
+    spare: float = 0.05
+    """What costs less is nothing of worth."""
+    target: float = 1.0
+    """Occupancy of all slots above which one more copy is worth displacing something."""
+    target_free: float = 0.9
+    """The same where nothing of worth goes."""
+    backlog: float = 0.5
+    """One more copy only if the queue lasts longer than this part of its load."""
+    absorb: float = 0.3
+    """The part of the load's duration in which the copies there are believed to work the queue off."""
+    disk_low: float = 0.02
+    """Up to this share of their time the disks count as idle."""
+    disk_high: float = 0.15
+    """From this share on they count as busy."""
+    disk_calm: float = 0.05
+    """From this share on, nothing is evicted that is worth nearly as much."""
+    lasting: float = 0.5
+    """From this part of a copy on, long-run work counts as needing it for good."""
+
+
+KNOBS: Final = Knobs()
+TOP: Final = 8
+"""So many wishes are weighed in one plan, the best first; the next plan sees the rest."""
+
+
+def strain(disk: float, knobs: Knobs) -> float:
+    """How scarce the disks are, 0 … 1, from the share of their time that they were loading."""
+    return min(1.0, max(0.0, (disk - knobs.disk_low) / (knobs.disk_high - knobs.disk_low)))
+
+
+def reluctance(disk: float, knobs: Knobs) -> float:
+    """How many times its cost an eviction must earn: 1 while the disks are idle, soon more, or models would go to and fro."""
+    return 1.0 + (knobs.theta - 1.0) * min(1.0, disk / knobs.disk_calm)
+
+
+def weight(priority: int) -> float:
+    """How much a request of a priority counts: 4 for 0, 1 for 50, a quarter for 99."""
+    return float(2.0 ** ((50 - priority) / 25))
+
+
+def first(model: ModelView, pressure: Pressure, load_s: float, now: float, knobs: Knobs) -> float:
+    """What the first instance earns: who waits and will still be there when it is loaded, who comes meanwhile and soon after."""
+    queue = float(pressure.waiting)
+    if not queue:
+        return 0.0
+    oldest = max(0.0, now - pressure.oldest)
+    patience = pressure.deadline - pressure.oldest
+    late = oldest + load_s - patience
+    if late > 0:  # waits are spread evenly up to the oldest: this part misses its deadline during the load
+        if pressure.waiting == 1 or oldest <= late:
+            return 0.0
+        queue *= 1.0 - late / oldest
+    soon = min(patience, oldest + load_s)
+    urgency = 1.0 + (soon / knobs.age_s) ** 2 + knobs.late * (soon / patience) ** 8
+    return (queue + model.rate * (load_s + knobs.horizon_s)) * urgency * weight(pressure.priority)
+
+
+def wanted(model: ModelView, target: float) -> float:
+    """How many copies the long-run work of a model would keep busy."""
+    return model.rate * model.answer_s / model.slots / target
+
+
+def more(model: ModelView, copies: int, pressure: Pressure, load_s: float, now: float, knobs: Knobs, target: float) -> float:
+    """What one more copy earns: the long-run work that the others cannot carry, and the queue they cannot work off before it is there."""
+    want = wanted(model, target)
+    pace = copies * model.slots / model.answer_s
+    if pressure.waiting <= knobs.backlog * load_s * pace and want <= copies:
+        return 0.0
+    if not pressure.waiting and want - copies < knobs.lasting:
+        return 0.0
+    short = min(1.0, max(0.0, want - copies))
+    left = max(0.0, pressure.waiting - pace * load_s * knobs.absorb)
+    oldest = max(0.0, now - pressure.oldest) if pressure.waiting else 0.0
+    earned = short * model.rate * knobs.horizon_s / (copies + 1) + left
+    return earned * (1.0 + (oldest / knobs.age_s) ** 2) * weight(pressure.priority if pressure.waiting else 50)
+
+
+def worth(board: Board, model_id: int, knobs: Knobs) -> float:
+    """What is lost when one copy of a model goes: all soon arrivals for the last one, next to nothing for one too many."""
+    known = board.worths.get(model_id)
+    if known is None:
+        waiting = board.pressure.get(model_id, NOTHING).waiting
+        known = board.worths[model_id] = _worth(board.state.models[model_id], board.copies(model_id), waiting, knobs)
+    return known
+
+
+def _worth(model: ModelView, copies: int, waiting: int, knobs: Knobs) -> float:
+    soon = (model.rate + model.mention) * knobs.keep_s
+    if copies <= 1:
+        return soon + waiting
+    short = wanted(model, knobs.target) - (copies - 1)
+    if short <= 0 and not waiting:
+        return 1e-3 + 1e-3 * model.rate
+    return min(1.0, max(short, 0.0)) * soon / copies + waiting
