@@ -13,6 +13,7 @@ from cluster.logic.breaker import CRASH_S
 from cluster.logic.learning import evidence
 from cluster.logic.state import OfferView
 from cluster.models import Offer
+from cluster.strategies import table
 
 REMEMBERED: Final = timedelta(seconds=5)
 
@@ -22,6 +23,7 @@ class Catalogue:
 
     def __init__(self) -> None:
         self.read_at: datetime | None = None
+        self.strategies = table()
         self.offers: list[OfferView] = []
         self.gb_per_s: dict[int, float] = {}
         """By server: GB of models per second of loading, over all that it has loaded."""

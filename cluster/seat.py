@@ -153,8 +153,11 @@ def _reserve(load: Load, owner: int, policy: ClusterPolicy, now: datetime) -> Er
         return None  # somebody else has loaded or begun to load something there since the plan was made
     if load.evict or sum(gb for _, _, gb in held) + load.gb > server.budget_gb - headroom_gb(server.budget_gb) + EPSILON_GB:
         return None
+    pair = Offer.objects.filter(server=server, model_id=load.model_id).values_list("load_seconds", "cooldown_until").first()
+    learned, rests_until = pair or (None, None)
+    if rests_until is not None and rests_until > now:
+        return None  # a load of it has failed there since the plan was made
     caller = "" if load.preload else _head(load.model_id)
-    learned = Offer.objects.filter(server=server, model_id=load.model_id).values_list("load_seconds", flat=True).first()
     placement = Placement.objects.create(
         server=server,
         model_id=load.model_id,

@@ -20,6 +20,7 @@ from functools import partial
 
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Min
 
 from conversations import analyse, clean, confirm, decide, ingest, poll, post, settle
 from conversations.address import line
@@ -41,6 +42,9 @@ log = structlog.get_logger(__name__)
 
 IDLE_S = 3.0
 """How often each loop looks by itself while nothing happens: whoever makes work rings, and what has a time is known beforehand."""
+
+BUSY_S = 1.0
+"""How often while there is something to deliver."""
 
 PACE_S = 0.05
 """The least time between two rounds of delivering, however many answers come back."""
@@ -139,8 +143,11 @@ class Listen:
 
     @staticmethod
     def _next() -> datetime | None:
-        moments = Feed.objects.filter(enabled=True, poll_at__gt=clock.now()).order_by("poll_at").values_list("poll_at", flat=True)
-        return moments.first()
+        """When a feed is to be polled, or a limit asked again."""
+        feeds = Feed.objects.filter(enabled=True, poll_at__gt=clock.now())
+        refused = Reply.objects.filter(state=ReplyState.WAITING, generation__isnull=True, permit_at__isnull=False)
+        moments = feeds.aggregate(at=Min("poll_at"))["at"], refused.aggregate(at=Min("permit_at"))["at"]
+        return min((moment for moment in moments if moment), default=None)
 
     def renew(self, owner: int, now: datetime) -> None:
         """Rows: the right to poll stays with this engine."""
@@ -179,7 +186,7 @@ class Deliver:
         if cleaned >= clean.BATCH:
             return 0.0
         soonest = await context.rows(self._next)
-        return min(IDLE_S, max(0.02, (soonest - clock.now()).total_seconds())) if soonest else IDLE_S
+        return min(BUSY_S, max(0.02, (soonest - clock.now()).total_seconds())) if soonest else BUSY_S
 
     async def _post(self, context: Context, client: Client, letter: post.Letter) -> None:
         error = await post.post(client, letter)

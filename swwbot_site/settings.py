@@ -137,6 +137,9 @@ Q_CLUSTER = {
     "cache": "machine",
     "workers": WORKERS,
     "recycle": 1,
+    # Watchdogs gather behind a running shift. By default the queue in memory holds no more tasks than workers squared; once that is full,
+    # a cluster that is told to stop can put no pill behind them and hangs.
+    "queue_limit": 100,
     # A shift that is over still finishes the answers it has in flight, beside its successor.
     "timeout": SHIFT_SECONDS + 720,
     "retry": SHIFT_SECONDS + 780,

@@ -3,10 +3,13 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Field
+from django.forms import ChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from cluster.models import ClusterPolicy
+from cluster.strategies import table
 from swwbot_site.lib.adminkit import Waking
 
 
@@ -32,6 +35,12 @@ class PolicyAdmin(Waking):
         ("Failures", {"fields": (("max_attempts", "breaker_failures", "breaker_pause_s", "return_s"),)}),
         ("Looking after servers", {"fields": ("monitor", ("health_check_interval_s", "reconcile_interval_s"))}),
     )
+
+    def formfield_for_dbfield(self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any) -> Any:
+        """A strategy is one of those there are, plugins' included."""
+        if db_field.name == "strategy":
+            return ChoiceField(choices=[(name, name) for name in table()], help_text=db_field.help_text, initial=db_field.get_default())
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """There is one row: go to it."""

@@ -16,7 +16,7 @@ models run empty for it, so that nobody waits for ever. What is idle too long le
 Pure: no clock, no dice, no log. Equal input gives an equal plan, in whatever order rows come.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from cluster.logic import balancing, overdue, warmth
@@ -36,10 +36,16 @@ LOOKED_AT: Final = 4
 
 
 def plan(
-    state: ClusterState, demand: Sequence[Demand], policy: PlanPolicy, now: float, capacity: int | None = None, knobs: Knobs = KNOBS
+    state: ClusterState,
+    demand: Sequence[Demand],
+    policy: PlanPolicy,
+    now: float,
+    capacity: int | None = None,
+    strategies: Mapping[str, balancing.Strategy] = balancing.STRATEGIES,
+    knobs: Knobs = KNOBS,
 ) -> Plan:
     """Decide for all of `demand` at once, giving at most `capacity` seats. Raises KeyError if the policy's strategy is not registered."""
-    strategy = balancing.find(policy.strategy)
+    strategy = balancing.find(policy.strategy, strategies)
     board = Board(state=state, policy=policy, now=now)
     impossible: list[Impossible] = []
     urgent: list[Demand] = []

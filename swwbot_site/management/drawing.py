@@ -11,6 +11,7 @@ from swwbot_site.lib.errors import BotError, Fault
 SCALE: Final = 2
 """Pixels for each unit of the picture: sharp on fine screens."""
 
+LIBRARY = "PIL"
 ANCHORS: Final = {"start": "ls", "middle": "ms", "end": "rs"}
 
 
@@ -23,16 +24,16 @@ class NoDrawingError(BotError):
 
 def ready() -> None:
     """Raise NoDrawingError unless `png` could work."""
-    if importlib.util.find_spec("PIL") is None:
+    if importlib.util.find_spec(LIBRARY) is None:
         raise NoDrawingError("A PNG needs Pillow, which is not installed: run pip install pillow, or write an .svg, which needs nothing.")
 
 
 def png(picture: Picture, path: Path) -> None:
     """Write the picture as a PNG file. Raises NoDrawingError without Pillow."""
     ready()
-    image_module: Any = importlib.import_module("PIL.Image")
-    draw_module: Any = importlib.import_module("PIL.ImageDraw")
-    font_module: Any = importlib.import_module("PIL.ImageFont")
+    image_module: Any = importlib.import_module(f"{LIBRARY}.Image")
+    draw_module: Any = importlib.import_module(f"{LIBRARY}.ImageDraw")
+    font_module: Any = importlib.import_module(f"{LIBRARY}.ImageFont")
     image = image_module.new("RGB", (round(picture.width * SCALE), round(picture.height * SCALE)), PAPER)
     draw = draw_module.Draw(image)
     for one in picture.shapes:

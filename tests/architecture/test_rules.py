@@ -40,6 +40,7 @@ NO_VERBS = (
         "portable",
         "read",
         "shelf",
+        "strategies",
     ),
     *("tasks", "views"),
 )

@@ -144,11 +144,6 @@ class Stage:
             try:
                 machine.stop()
             except subprocess.TimeoutExpired:
-                if os.environ.get("DBG"):  # DBG
-                    for pid in machine.everybody():  # DBG
-                        os.kill(pid, signal.SIGUSR1)  # DBG
-                        time.sleep(1)  # DBG
-                    Path("/tmp/stacks.log").write_text(machine.said())  # DBG
                 raise AssertionError(f"the cluster of machine {number} does not stop\n{self.said()}") from None
 
     def close(self) -> None:

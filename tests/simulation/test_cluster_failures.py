@@ -42,25 +42,25 @@ def test_a_load_that_fails_is_not_repeated_there_and_happens_elsewhere(studio: S
 
 
 def test_what_the_guardrail_says_is_learned_and_the_model_goes_where_that_fits(studio: Start) -> None:
-    small = studio(models=[SMALL], budget_gb=20, estimate_factor=5.0, guardrail_names_gb=True, row=FAVOURITE)
+    small = studio(models=[SMALL], budget_gb=16, estimate_factor=3.8, guardrail_names_gb=True, row=FAVOURITE)
     large = studio(models=[SMALL], budget_gb=64)
     with engines():
         online(2)
         assert servers(done(ask("maker/small"))) == {"studio-2"}
     model = LanguageModel.objects.get()
     assert model.size_source == "guardrail"
-    assert 20 < model.size_gb < 40
+    assert 16 < model.size_gb < 24
     assert (count(small, "guardrail"), count(large, "guardrail")) == (1, 0)
     assert Placement.objects.get(state="loaded").gb == model.size_gb
 
 
 def test_what_fits_nowhere_fails_with_a_sentence_that_helps(studio: Start) -> None:
-    studio(models=[SMALL], budget_gb=20, estimate_factor=9.0, guardrail_names_gb=True)
+    studio(models=[SMALL], budget_gb=16, estimate_factor=3.8, guardrail_names_gb=True)
     with engines():
         ask("maker/small")
         failed = until(lambda: Generation.objects.filter(state="failed").first(), 10, "the end")
     assert "maker/small needs" in failed.error
-    assert "studio-1, the largest server that has it, can give 18.0 GB" in failed.error
+    assert "studio-1, the largest server that has it, can give 14.0 GB" in failed.error
 
 
 def test_a_model_that_nobody_has_fails_with_a_sentence_that_helps(studio: Start) -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from cluster.lmstudio.emulator import Emulator as Studio
-from cluster.models import Generation, Placement, Server
+from cluster.models import Generation, Offer, Placement, Server
 from tests import build
 from tests.harness import Background, engines, until
 from tests.simulation.cluster import MEDIUM, SMALL, ask, count, done, loaded, online, unharmed
@@ -146,6 +146,8 @@ def test_a_load_that_outlives_its_request_is_polled_and_never_sent_again(studio:
     build.policy(load_timeout_s=0.3, load_poll_interval_s=0.05, max_load_attempts=10_000)
     emulator = studio(models=[SMALL, MEDIUM], loaded=["maker/small"], load_seconds=600.0)
     with engines():
+        online()
+        Offer.objects.update(load_seconds=0.1)  # the limit of a load grows with what is expected of it
         (waiting,) = ask("maker/medium")
         until(lambda: count(emulator, "loading") == 1, 10, "the load")
         asked = count(emulator, "requests")

@@ -65,7 +65,7 @@ def test_what_is_to_stay_is_loaded_unasked_and_what_needs_its_room_waits_until_i
     build.offer(server=Server.objects.get(), model=build.model(key="maker/one"), pinned=True)
     with engines():
         loaded("maker/one")
-        other = ask("maker/two", 2)
+        other = ask("maker/two", 2, priority=0)
         until(lambda: Generation.objects.filter(pk__in=other, decision__has_key="waits").exists(), 10, "it waits")
         assert done(ask("maker/one", 2))
         assert Generation.objects.filter(pk__in=other, state="queued").count() == 2

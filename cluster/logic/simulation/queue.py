@@ -11,6 +11,10 @@ AGEING_S = 3.0
 """What one step of priority weighs against waiting, as in the cluster's policy."""
 
 
+class UnsoundPlanError(Exception):
+    """The planner asked for what no server can do: a mistake in the planner, not in the trace."""
+
+
 class Job:
     """One request on its way. `warm`: its model was in memory when it came."""
 
@@ -53,11 +57,12 @@ class Line:
         return job
 
     def pop(self) -> Job:
-        """The one whose turn it is. Raises IndexError if nobody waits."""
-        while True:
+        """The one whose turn it is. Raises UnsoundPlanError if nobody waits."""
+        while self.turns:
             job = heappop(self.turns)[2]
             if job.waiting:
                 return self._leave(job)
+        raise UnsoundPlanError("A seat for somebody who does not wait.")
 
     def clear(self) -> list[Job]:
         """All of them; they wait no longer."""

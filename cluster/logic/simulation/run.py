@@ -4,9 +4,9 @@ The planner is asked when something has changed, and about what has changed:
 
 ::
 
-    a request, its model has a free slot and nobody waits   → that request
+    a request, its model has a free slot and nobody waits   → that request: its seat
+    an answer is complete, and its model is waited for      → its model: the seats that are free
     a request that has to wait                              → its model, at most four times a second
-    an answer is complete, and its model is waited for      → its model, for the seats that are free
     a load is done; each second while anybody waits         → everything
 """
 
@@ -121,10 +121,10 @@ class _Run:
         job.warm = world.warm(model_id, pin_id)
         self.tally.arrived(job)
         self._expire((model_id,))
-        direct = not self.queue.waits(model_id) and world.free_slots(model_id, pin_id) > 0
+        free = 0 if self.queue.waits(model_id) else world.free_slots(model_id, pin_id)
         self.queue.add(job, world.answer_s.get(model_id, ANSWER_S))
-        if direct:
-            self._some(model_id)
+        if free:
+            self._seat(model_id, free)
         elif world.now - self.looked.get(model_id, -math.inf) >= LOOK_S:
             self.looked[model_id] = world.now
             self._some(model_id)
@@ -141,27 +141,35 @@ class _Run:
         world.finish(placement_id, now - job.begun)
         self.tally.ended(job, now)
         if self.queue.waits(job.model_id):
-            self._some(job.model_id, most=world.free_slots(job.model_id))
+            self._seat(job.model_id, world.free_slots(job.model_id))
 
     def _expire(self, models: Sequence[int] | None) -> None:
         for job in self.queue.expired(self.world.now, models):
             self.tally.rejected(job)
 
     # --- plans
-    def _some(self, model_id: int, most: int | None = None) -> None:
-        """Plan for one model, for at most so many of each of its lines; for everything while somebody is overdue."""
+    def _seat(self, model_id: int, free: int) -> None:
+        """Give the free slots of one model to those who wait for it; what is left over is looked at with the next tick."""
         if self.urgent:
             self._everything()
             return
         self._expire((model_id,))
         demand = self.queue.demand((model_id,))
-        if most is None:
-            self.world.refresh()
-        else:  # only seats are to be given: what is left over is looked at with the next arrival or tick
-            for need in demand:
-                need.waiting = min(need.waiting, most)
-        if demand and most != 0:
-            self._plan(demand, self.narrow)
+        for need in demand:
+            need.waiting = min(need.waiting, free)
+        if demand and free:
+            self._sit(self._plan(demand, self.narrow))
+
+    def _some(self, model_id: int) -> None:
+        """Plan for one model; for everything while somebody is overdue."""
+        if self.urgent:
+            self._everything()
+            return
+        self._expire((model_id,))
+        self.world.refresh()
+        demand = self.queue.demand((model_id,))
+        if demand:
+            self._carry_out(self._plan(demand, self.narrow))
 
     def _everything(self) -> None:
         self._expire(None)
@@ -169,13 +177,13 @@ class _Run:
         demand = self.queue.demand()
         limit = self.world.now - self.policy.overdue_s
         self.urgent = any(need.turn <= limit for need in demand)
-        self._plan(demand, self.policy)
+        self._carry_out(self._plan(demand, self.policy))
 
-    def _plan(self, demand: Sequence[Demand], policy: PlanPolicy) -> None:
+    def _plan(self, demand: Sequence[Demand], policy: PlanPolicy) -> Plan:
         begin = self.clock()
         decided = self.planner(self.world.state, demand, policy, self.world.now)
         self.times.append(self.clock() - begin)
-        self._carry_out(decided)
+        return decided
 
     def _carry_out(self, decided: Plan) -> None:
         world, tally, now = self.world, self.tally, self.world.now
@@ -183,13 +191,7 @@ class _Run:
             tally.impossible[world.keys[never.model_id]] = never.why
             for job in self.queue.line(never.model_id, never.pin_id).clear():
                 tally.rejected(job)
-        for seat in decided.seats:
-            line = self.queue.line(seat.model_id, seat.pin_id)
-            for _ in range(seat.n):
-                job = line.pop()
-                end = world.start(seat.placement_id, job)
-                tally.started(job, now)
-                self._push(end, FINISH, seat.placement_id, job)
+        self._sit(decided)
         for unload in decided.unloads:
             world.unload(unload.placement_id)
             tally.unloads += 1
@@ -201,6 +203,15 @@ class _Run:
             if load.caller:
                 self.queue.charge(load.caller, now, load.seconds)
             self._push(end, LOADED, placement_id, None)
+
+    def _sit(self, decided: Plan) -> None:
+        for seat in decided.seats:
+            line = self.queue.line(seat.model_id, seat.pin_id)
+            for _ in range(seat.n):
+                job = line.pop()
+                end = self.world.start(seat.placement_id, job)
+                self.tally.started(job, self.world.now)
+                self._push(end, FINISH, seat.placement_id, job)
 
     def _push(self, at: float, kind: int, placement_id: int, job: Job | None) -> None:
         self.number += 1

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from cluster.logic import learning
 from cluster.logic.lifecycle import PlacementState
-from cluster.logic.simulation.queue import Job
+from cluster.logic.simulation.queue import Job, UnsoundPlanError
 from cluster.logic.simulation.values import Fleet, Machine
 from cluster.logic.state import ClusterState, ModelView, OfferView, PlacementView, ServerView
 
@@ -18,10 +18,6 @@ REFRESH_S = 0.25
 """Rates decay so slowly that they are brought up to date only so often."""
 
 EPSILON_GB = 1e-6
-
-
-class UnsoundPlanError(Exception):
-    """The planner asked for what no server can do: a mistake in the planner, not in the trace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

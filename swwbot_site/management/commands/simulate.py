@@ -144,7 +144,7 @@ ROWS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("unloads without need", lambda f: str(f.unloads)),
     ("model in memory on arrival", lambda f: f"{f.warm_percent:.1f} %"),
     ("fairness over entities (Jain)", lambda f: f"{f.fairness:.3f}"),
-    ("served of the entity served least", lambda f: f"{f.served_least_percent:.1f} %"),
+    ("least served entity", lambda f: f"{f.served_least_percent:.1f} %"),
 )
 
 

@@ -159,8 +159,8 @@ def test_a_need_that_is_over_is_not_told_any_more_and_a_new_one_is() -> None:
 NO_NEED: dict[str, dict[str, Any]] = {
     "it is pinned": {"pin": True},
     "it follows another": {"leader": True},
-    "it rests before its next attempt": {"not_before": clock.now() + HOUR},
-    "it came just now": {"queued_at": clock.now()},
+    "it rests before its next attempt": {"not_before": HOUR},
+    "it came just now": {"queued_at": timedelta()},
 }
 
 
@@ -168,7 +168,7 @@ NO_NEED: dict[str, dict[str, Any]] = {
 def test_nothing_is_called_for_when(values: dict[str, Any]) -> None:
     now = clock.now()
     place = short(now, waiting=0)
-    over = dict(values)
+    over = {name: now + value if isinstance(value, timedelta) else value for name, value in values.items()}
     if "pin" in over:
         over["pin"] = place.server
     if "leader" in over:
