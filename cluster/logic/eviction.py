@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cluster.logic.board import NOTHING, Board
 from cluster.logic.lifecycle import PlacementState
 from cluster.logic.state import PlacementView, ServerView
-from cluster.logic.value import Knobs, worth
+from cluster.logic.value import Knobs, toil, worth
 
 NEVER = float("inf")
 TRIFLE = 2e-4
@@ -39,7 +39,13 @@ def density(board: Board, placement: PlacementView, knobs: Knobs) -> float:
 def _worth(board: Board, placement: PlacementView, knobs: Knobs) -> float:
     """What is lost with it; half for one that is unused past the unload delay: it goes before all others."""
     value = worth(board, placement.model_id, knobs) + TRIFLE * placement.gb
+    idle = board.now - max(placement.used_at or placement.since, placement.since)
+    if idle > 0:
+        value = min(
+            value, knobs.quiet / idle * knobs.keep_s + TRIFLE * placement.gb + board.pressure.get(placement.model_id, NOTHING).waiting
+        )
     stale = (placement.used_at or placement.since) + board.policy.unload_delay_s <= board.now
+    value *= toil(board.state.servers[placement.server_id].gb_per_s, knobs)
     return value / 2 if stale else value
 
 

@@ -185,14 +185,14 @@ def best(board: Board, wish: Wish, strategy: Strategy, knobs: Knobs) -> Load | t
     hoped = earned(board, wish, knobs, knobs.target_free)
     if hoped <= 0:
         return _useless(board, wish), NEVER
-    found = options(board, wish, strategy, knobs, limit=max(0.0, hoped - knobs.price_free * strain * model.need_gb) / theta)
+    found = options(board, wish, strategy, knobs, limit=hoped / theta)
     if found.coming:
         board.promised.add(found.coming.id)
         return f"room for {model.key} is being made on {found.coming.name}", NEVER
     victims: tuple[PlacementView, ...] = ()
     cost = 0.0
     if found.room:
-        server, bar = found.room[1], knobs.price_free * strain * model.need_gb
+        server, price = found.room[1], knobs.price_free
     elif found.swap:
         server, victims, cost = found.swap[1], found.swap[2].victims, found.swap[2].cost
         price = knobs.price_free
@@ -200,9 +200,9 @@ def best(board: Board, wish: Wish, strategy: Strategy, knobs: Knobs) -> Load | t
             hoped = earned(board, wish, knobs, knobs.target)
             lasting = value.wanted(model, knobs.target) - wish.copies >= knobs.lasting
             price = knobs.price if not wish.copies else knobs.price_free if lasting else knobs.price_copy
-        bar = cost * theta + price * strain * model.need_gb
     else:
         return _closed(board, wish, found), found.until
+    bar = cost * theta + price * strain * model.need_gb * value.toil(server.gb_per_s, knobs)
     if hoped <= bar:
         return CHEAPER, NEVER
     gone = ", ".join(board.state.models[p.model_id].key for p in victims)

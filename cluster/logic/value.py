@@ -34,6 +34,10 @@ class Knobs:
     """The same where nothing of worth goes, and for a copy that is needed for good."""
     spare: float = 0.05
     """What costs less is nothing of worth."""
+    quiet: float = 3.0
+    """What nobody has asked for since t seconds is believed to be asked for at most so many times in the next t."""
+    usual_gb_per_s: float = 2.0
+    """The speed of loading at which the prices and the worth of what goes are meant; where loads are quicker, a mistake costs less."""
     target: float = 1.0
     """Occupancy of all slots above which one more copy is worth displacing something."""
     target_free: float = 0.9
@@ -65,6 +69,11 @@ def strain(disk: float, knobs: Knobs) -> float:
 def reluctance(disk: float, knobs: Knobs) -> float:
     """How many times its cost an eviction must earn: 1 while the disks are idle, soon more, or models would go to and fro."""
     return 1.0 + (knobs.theta - 1.0) * min(1.0, disk / knobs.disk_calm)
+
+
+def toil(gb_per_s: float, knobs: Knobs) -> float:
+    """How much a load costs on a server of such a speed, against the usual one."""
+    return min(2.0, knobs.usual_gb_per_s / gb_per_s)
 
 
 def weight(priority: int) -> float:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from django.db.models import Max, Min
 
 from cluster.lmstudio.emulator import Emulator as Studio
 from cluster.models import Generation, Placement, Seat, Server
@@ -95,7 +94,8 @@ def test_a_server_that_asks_for_silence_gets_it_and_comes_back(studio: Start) ->
         online(2)
         loaded("maker/small", 2)
         ids = ask("maker/small")
-        server = until(lambda: Server.objects.filter(name="studio-1", state="rate-limited").first(), 10, "the refusal")
+        until(lambda: named("studio-1").state == "rate-limited", 10, "the refusal")
+        server = named("studio-1")
         assert server.retry_at is not None
         assert 590 < (server.retry_at - clock.now()).total_seconds() <= 600
         assert "Too many requests" in server.state_reason
@@ -130,7 +130,8 @@ def test_a_model_that_hangs_rests_and_its_server_goes_on_with_the_other(studio: 
     with engines():
         online()
         ids = ask("maker/small")
-        stuck = until(lambda: Placement.objects.filter(rest_until__isnull=False).first(), 10, "the rest")
+        until(lambda: Placement.objects.filter(rest_until__isnull=False).exists(), 10, "the rest")
+        stuck = Placement.objects.get(rest_until__isnull=False)
         done(ask("maker/medium", 5))
         assert (stuck.failures, named("studio-1").state) == (2, "online")
         assert count(emulator, "fault") == 2
@@ -154,10 +155,9 @@ def test_after_a_rest_one_request_is_let_in_and_the_others_follow_its_answer(stu
         running(emulator, 1)
         emulator.set(tokens_per_s=0.0)
         done(ids)
-    first = Generation.objects.order_by("seated_at").first()
-    assert first is not None
-    others = Generation.objects.exclude(pk=first.pk)
-    assert others.aggregate(at=Min("seated_at"))["at"] > Generation.objects.filter(pk=first.pk).aggregate(at=Max("ended_at"))["at"]
+    first, *others = Generation.objects.order_by("asked_at")
+    assert first.ended_at is not None
+    assert all(one.asked_at and one.asked_at > first.ended_at for one in others)
 
 
 def test_a_server_that_comes_back_gets_its_full_share_only_after_a_while(studio: Start) -> None:
@@ -291,7 +291,7 @@ def _moved(other: Studio) -> None:
 @pytest.mark.parametrize("act", [_drained, _disabled, _removed, _moved])
 def test_when_a_server_is_changed_its_work_goes_on_and_nothing_fails(studio: Start, act: Callable[[Studio], None]) -> None:
     emulators = [studio(**WARM, first_token_s=0.05, parallel=2) for _ in range(2)]
-    spare = studio(models=[SMALL], first_token_s=0.05, parallel=2, row={"enabled": False})
+    spare = studio(**WARM, first_token_s=0.05, parallel=2, row={"enabled": False})
     with engines(2):
         online(2)
         loaded("maker/small", 2)

@@ -40,7 +40,7 @@ def test_a_placement_counts(outcomes: str, failures: int, tripped: bool) -> None
 
 @pytest.mark.parametrize(("trials", "seconds"), [(0, 5), (1, 10), (2, 20), (3, 40), (4, 60), (9, 60)])
 def test_a_placement_that_fails_its_trials_rests_longer_and_longer_up_to_a_minute(trials: int, seconds: float) -> None:
-    breaker, now = through(*"xx"), NOW
+    breaker, began, now = through(*"xx"), NOW, NOW
     for n in range(trials + 1):
         breaker = after(breaker, True, trial=n > 0, limit=3, first_s=5.0, now=now, dice=lambda: 0.5)
         assert breaker.rest_until is not None

@@ -414,7 +414,7 @@ def test_a_second_copy_never_comes_to_where_the_first_is() -> None:
 
 def test_a_model_in_demand_stays_until_the_other_has_gathered_more() -> None:
     held = [placed(1, 1, 2, used_at=ago(1))]
-    cluster = state([server(1, budget_gb=30)], [model(1), model(2, rate=0.05)], held, disk=0.5)
+    cluster = state([server(1, budget_gb=30, gb_per_s=2.0)], [model(1), model(2, rate=0.05)], held, disk=0.5)
     (wait,) = decided(cluster, wants(1)).waits
     assert "waiting is cheaper than a load that displaces others" in wait.why
     late = decided(cluster, wants(1, waiting=9, oldest=ago(110)))
@@ -453,6 +453,19 @@ def test_only_so_many_seats_are_given_as_the_engine_can_carry() -> None:
     decision = plan(state([server(1)], [model()], [placed(1)]), [wants(waiting=9)], POLICY, NOW, capacity=2)
     assert seats(decision) == {1: 2}
     assert "the engine has its hands full" in decision.waits[0].why
+
+
+def test_where_loads_are_quick_less_is_made_of_them() -> None:
+    held = [placed(1, 1, 2, used_at=ago(1))]
+    for speed, at_once in ((2.0, False), (100.0, True)):
+        cluster = state([server(1, budget_gb=30, gb_per_s=speed)], [model(1), model(2, rate=0.1)], held)
+        assert bool(decided(cluster, wants(1, waiting=4)).loads) is at_once
+
+
+def test_what_nobody_has_asked_for_since_is_believed_to_be_over() -> None:
+    for used, goes in ((ago(2), False), (ago(150), True)):
+        cluster = state([server(1, budget_gb=30, gb_per_s=2.0)], [model(1), model(2, rate=1.0)], [placed(1, 1, 2, used_at=used)])
+        assert bool(decided(cluster, wants(1, waiting=4)).loads) is goes
 
 
 # --- regions -----------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Storing what came of the asking."""
 
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -122,3 +124,51 @@ def test_recent_answers_count_more_than_old_ones() -> None:
     finish([answered(seat, tokens_per_s=None)], OWNER)
     offer = Offer.objects.get()
     assert (offer.answer_seconds, offer.tokens_per_s) == (pytest.approx(8.4), None)
+
+
+def test_a_pair_learns_how_long_answers_take_how_far_they_stray_and_how_fast_prompts_are_read() -> None:
+    placement = build.placement(slots=9)
+    build.offer(server=placement.server, model=placement.model)
+    for total in (2.0, 7.0):
+        finish([answered(running(placement), total_s=total, first_token_s=0.5, prompt_tokens=50)], OWNER)
+    offer = Offer.objects.get()
+    assert (offer.answer_seconds, offer.answer_spread, offer.prefill_per_s) == (pytest.approx(3.0), pytest.approx(1.0), 100.0)
+    assert offer.answers == pytest.approx(2.0, abs=0.01)
+    assert offer.answered_at is not None
+
+
+def test_evidence_halves_in_ten_minutes() -> None:
+    placement, now = build.placement(), clock.now()
+    build.offer(server=placement.server, model=placement.model, answers=8.0, answered_at=now - timedelta(minutes=10), answer_seconds=2.0)
+    finish([answered(running(placement))], OWNER)
+    assert Offer.objects.get().answers == pytest.approx(5.0, abs=0.01)
+
+
+def test_two_copies_on_one_server_teach_the_same_pair() -> None:
+    first = build.placement()
+    second = build.placement(server=first.server, model=first.model, instance_id="second:2")
+    build.offer(server=first.server, model=first.model)
+    finish([answered(running(first)), answered(running(second))], OWNER)
+    assert Offer.objects.get().answers == pytest.approx(2.0, abs=0.01)
+
+
+def test_a_placement_has_served_once_it_has_answered() -> None:
+    good, bad = build.placement(), build.placement()
+    finish([answered(running(good)), refused(running(bad), errors.ChannelError("once more"))], OWNER)
+    assert dict(Placement.objects.values_list("pk", "served")) == {good.pk: True, bad.pk: False}
+    assert not Placement.objects.filter(used_at__isnull=True).exists()
+
+
+def test_a_crash_is_remembered_of_its_pair() -> None:
+    placement = build.placement()
+    build.offer(server=placement.server, model=placement.model)
+    finish([refused(running(placement), errors.ModelCrashed("exit code 11"))], OWNER)
+    assert Offer.objects.get().crashed_at is not None
+
+
+def test_a_batch_of_answers_takes_no_more_statements_than_one(django_assert_max_num_queries: Any) -> None:
+    placement = build.placement(slots=99)
+    build.offer(server=placement.server, model=placement.model)
+    outcomes = [answered(running(placement)) for _ in range(40)]
+    with django_assert_max_num_queries(15):
+        assert finish(outcomes, OWNER) == 40

@@ -1,6 +1,7 @@
 """Leases of what is in flight: renewed, taken back, given back."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -94,3 +95,27 @@ def test_what_was_given_back_is_seated_again_at_once() -> None:
 def test_with_nothing_to_do_nothing_is_planned() -> None:
     build.placement()
     assert serve.reserve(OWNER, 9, clock.now()) == Orders()
+
+
+def test_the_next_look_is_at_the_first_thing_that_has_a_time() -> None:
+    now = clock.now()
+    assert serve.soonest(now) is None
+    build.server(listed_at=now)
+    build.server(state="offline", listed_at=now, retry_at=now + timedelta(seconds=20))
+    assert serve.soonest(now) == now + timedelta(seconds=20)
+    build.generation(not_before=now - timedelta(seconds=5))
+    build.generation(deadline=now + timedelta(seconds=9))
+    assert serve.soonest(now) == now + timedelta(seconds=9)
+    build.generation(not_before=now + timedelta(seconds=2))
+    assert serve.soonest(now) == now + timedelta(seconds=2)
+
+
+def test_a_plan_for_many_waiting_takes_no_more_statements_than_for_one(django_assert_max_num_queries: Any) -> None:
+    model = build.model()
+    for place in [build.placement(model=model, slots=10) for _ in range(4)]:
+        build.offer(model=model, server=place.server)
+    for _ in range(40):
+        build.generation(model=model)
+    serve.reserve(OWNER, 0, clock.now())  # the rates are counted now
+    with django_assert_max_num_queries(22):
+        assert len(serve.reserve(OWNER, 99, clock.now()).tickets) == 40

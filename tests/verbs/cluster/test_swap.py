@@ -26,8 +26,9 @@ def pair(**over: Any) -> tuple[LanguageModel, LanguageModel]:
     return old, new
 
 
-def submitted(model: str, **over: Any) -> LanguageModel:
-    return Generation.objects.get(pk=queue.submit(model, HELLO, **{"caller": "test", "now": clock.now(), "cache": False} | over)).model
+def submitted(model: str, pin: str = "") -> LanguageModel:
+    """Queue a request; returns the model that it waits for."""
+    return Generation.objects.get(pk=queue.submit(model, HELLO, caller="test", now=clock.now(), cache=False, pin=pin)).model
 
 
 def loaded(model: LanguageModel, **over: Any) -> None:

@@ -1,0 +1,43 @@
+"""The benchmarks, in small."""
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from swwbot_site.bench import figures, planning
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.0, 1), (0.5, 51), (0.95, 96), (0.99, 100), (1.0, 100)])
+def test_a_percentile_is_a_value_that_was_measured(share: float, value: float) -> None:
+    assert figures.percentile(list(range(100, 0, -1)), share) == value
+
+
+def test_of_nothing_every_percentile_is_nothing() -> None:
+    assert figures.spread([]) == {"p50": 0.0, "p95": 0.0, "p99": 0.0, "max": 0.0}
+
+
+def test_the_clusters_that_are_planned_for_are_sound_and_the_same_each_time() -> None:
+    one, same, other = (planning.scene(20, 50, 1000, seed) for seed in (1, 1, 2))
+    assert one == same != other
+    assert sum(d.waiting for d in one.demand) == 1000
+    assert any(d.pin_id for d in one.demand)
+    for server in one.servers:
+        here = [p for p in one.placements if p.server_id == server.id]
+        assert sum(p.gb for p in here) <= server.budget_gb
+        assert len({p.model_id for p in here}) == len(here)
+        assert all(p.in_flight <= p.slots for p in here)
+
+
+def test_plans_are_timed_for_every_number_of_waiting() -> None:
+    rows = planning.run(2, sizes=((2, 5),))
+    assert [(row["servers"], row["models"], row["waiting"]) for row in rows] == [(2, 5, 0), (2, 5, 100), (2, 5, 10_000)]
+
+
+@pytest.mark.django_db
+def test_a_cluster_read_from_rows_is_planned_for() -> None:
+    found = planning.rows(3, 6, 30, 2)
+    assert set(found) >= {"offers_anew", "demand", "state", "plan"}
+
+
+def test_an_unknown_part_is_refused() -> None:
+    with pytest.raises(CommandError, match=r"There is no part nonsense\. There are plan, rows"):
+        call_command("bench", "cluster", "--part", "plan,nonsense")
