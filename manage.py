@@ -10,7 +10,19 @@ from django.core.management import execute_from_command_line
 from swwbot_site import postgres, processes
 from swwbot_site.lib.errors import BotError
 
-WITHOUT_DATABASE = ("up", "emulate", "simulate", "doctor", "check", "help", "version", "collectstatic", "findstatic", "test", "diffsettings")
+WITHOUT_DATABASE = (
+    "up",
+    "emulate",
+    "simulate",
+    "doctor",
+    "check",
+    "help",
+    "version",
+    "collectstatic",
+    "findstatic",
+    "test",
+    "diffsettings",
+)
 
 
 def main(words: list[str]) -> None:

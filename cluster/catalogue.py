@@ -11,9 +11,10 @@ from django.db.models import Q
 
 from cluster.logic.breaker import CRASH_S
 from cluster.logic.learning import evidence
-from cluster.logic.state import OfferView
+from cluster.logic.state import Offers, OfferView
 from cluster.models import Offer
 from cluster.strategies import table
+from swwbot_site.lib.bulk import epoch
 
 REMEMBERED: Final = timedelta(seconds=5)
 
@@ -24,7 +25,7 @@ class Catalogue:
     def __init__(self) -> None:
         self.read_at: datetime | None = None
         self.strategies = table()
-        self.offers: list[OfferView] = []
+        self.offers = Offers(())
         self.gb_per_s: dict[int, float] = {}
         """By server: GB of models per second of loading, over all that it has loaded."""
         self.answer_s: dict[int, float] = {}
@@ -34,6 +35,7 @@ class Catalogue:
         self.crashed: dict[tuple[int, int], float] = {}
         """When the engine crashed lately, by pair of server and model."""
         self._pairs: dict[tuple[int, int], OfferView] = {}
+        self._cooling: list[OfferView] = []
 
     def forget(self) -> None:
         """Read everything anew at the next refresh."""
@@ -43,8 +45,9 @@ class Catalogue:
         """Bring it up to date: everything if it is some seconds old, otherwise only what has cooled down or crashed."""
         if self.read_at is None or not timedelta() <= now - self.read_at < REMEMBERED:
             self._read(now)
-        for offer in self._pairs.values():
+        for offer in self._cooling:
             offer.cooldown_until = None
+        self._cooling = []
         self.crashed = {}
         recent = Q(cooldown_until__gt=now) | Q(crashed_at__gt=now - timedelta(seconds=CRASH_S))
         columns = ("server_id", "model_id", "cooldown_until", "cooldown_reason", "crashed_at")
@@ -54,16 +57,20 @@ class Catalogue:
             pair = self._pairs.get((server_id, model_id))
             if pair is not None and until:
                 pair.cooldown_until, pair.cooldown_reason = until.timestamp(), reason
+                self._cooling.append(pair)
 
     def _read(self, now: datetime) -> None:
-        columns = ("server_id", "model_id", "format", "load_seconds", "answer_seconds", "answer_spread", "answers", "answered_at", "pinned")
+        columns = ("server_id", "model_id", "format", "load_seconds", "answer_seconds", "answer_spread", "answers", "answered", "pinned")
         gb: defaultdict[int, float] = defaultdict(float)
         seconds: defaultdict[int, float] = defaultdict(float)
         answers: defaultdict[int, list[float]] = defaultdict(list)
         kept = []
         self._pairs = {}
-        for row in Offer.objects.order_by("server_id", "model_id").values_list(*columns, "model__size_gb"):
-            server_id, model_id, form, load_s, answer_s, spread_s, n, answered_at, keep, size_gb = row
+        moment = now.timestamp()
+        for row in (
+            Offer.objects.order_by("server_id", "model_id").annotate(answered=epoch("answered_at")).values_list(*columns, "model__size_gb")
+        ):
+            server_id, model_id, form, load_s, answer_s, spread_s, n, answered, keep, size_gb = row
             if load_s:
                 gb[server_id] += size_gb
                 seconds[server_id] += load_s
@@ -78,10 +85,10 @@ class Catalogue:
                 load_s=load_s,
                 answer_s=answer_s,
                 spread_s=spread_s,
-                answers=evidence(n, (now - answered_at).total_seconds()) if answered_at else 0.0,
+                answers=evidence(n, moment - answered) if answered else 0.0,
                 keep=keep,
             )
-        self.offers = list(self._pairs.values())
+        self.offers = Offers(self._pairs.values())
         self.gb_per_s = {server_id: gb[server_id] / total for server_id, total in seconds.items()}
         self.answer_s = {model_id: sum(known) / len(known) for model_id, known in answers.items()}
         self.kept = frozenset(kept)

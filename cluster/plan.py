@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, F, Min, Sum
+from django.db.models.functions import Coalesce
 
 from cluster.catalogue import Catalogue
 from cluster.lmstudio.dialects import at_most, fixed
@@ -17,6 +18,10 @@ from cluster.logic.memory import headroom_gb
 from cluster.logic.placement import plan
 from cluster.logic.state import ClusterState, Demand, ModelView, PlacementView, PlanPolicy, ServerView
 from cluster.models import ClusterPolicy, Generation, LanguageModel, Placement, Server
+from swwbot_site.lib.bulk import epoch
+
+UNSEEN = ("url", "token", "version", "state_since", "retry_at", "seen_at", "listed_at", "probe_lease_until", "withdrawn_at")
+"""The columns of a server that no plan depends on."""
 
 USUAL_SLOTS = 4
 """Answers at once that a model is believed to allow before it was ever loaded: the default of LM Studio 0.4."""
@@ -87,7 +92,7 @@ def _why_not(server: Server, poor: bool, spent: float) -> str:
 
 def read(now: datetime, policy: ClusterPolicy, catalogue: Catalogue) -> ClusterState:
     """The cluster's rows at this moment, as the planner's values."""
-    servers = {server.pk: server for server in Server.objects.all()}
+    servers = {server.pk: server for server in Server.objects.defer(*UNSEEN)}
     placements = _placements(now, policy, servers, catalogue)
     slots: defaultdict[int, int] = defaultdict(int)
     for placement in placements:
@@ -128,11 +133,16 @@ def _models(now: datetime, policy: ClusterPolicy, slots: dict[int, int], catalog
 
 def _placements(now: datetime, policy: ClusterPolicy, servers: dict[int, Server], catalogue: Catalogue) -> list[PlacementView]:
     names = ("pk", "server_id", "model_id", "state", "gb", "slots", "pinned", "served", "failures")
-    times = ("created_at", "loaded_at", "used_at", "rest_until", "duplicate")
+    counted = {
+        "n": Count("seats"),
+        "since": epoch(Coalesce("loaded_at", "created_at")),
+        "used": epoch("used_at"),
+        "rest": epoch("rest_until"),
+    }
     moment = now.timestamp()
     found = []
-    rows = Placement.objects.filter(state__in=HELD).order_by("pk").annotate(n=Count("seats")).values_list(*names, *times, "n")
-    for pk, server_id, model_id, state, gb, slots, pinned, served, failures, created, loaded, used, rest, duplicate, n in rows:
+    rows = Placement.objects.filter(state__in=HELD).order_by("pk").annotate(**counted).values_list(*names, "duplicate", *counted)
+    for pk, server_id, model_id, state, gb, slots, pinned, served, failures, duplicate, n, since, used, rest in rows:
         server = servers.get(server_id)
         if server is None:
             continue  # removed between two queries
@@ -145,11 +155,11 @@ def _placements(now: datetime, policy: ClusterPolicy, servers: dict[int, Server]
                 model_id=model_id,
                 state=PlacementState(state),
                 gb=gb,
-                slots=breaker.open_slots(some, failures, _at(rest), moment, n),
+                slots=breaker.open_slots(some, failures, rest, moment, n),
                 in_flight=n,
                 pinned=pinned or (server_id, model_id) in catalogue.kept or fixed(server.spoken),  # such a server has nothing to unload
-                since=(loaded or created).timestamp(),
-                used_at=_at(used),
+                since=since,
+                used_at=used,
                 served=served,
                 duplicate=duplicate,
             )

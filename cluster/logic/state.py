@@ -139,6 +139,25 @@ class PlanPolicy:
     preload: bool = True
 
 
+class Offers:
+    """The offers of all servers, looked up; there may be tens of thousands, and one of these serves many states."""
+
+    __slots__ = ("by_model", "kept", "pairs")
+
+    def __init__(self, offers: Iterable[OfferView]) -> None:
+        self.by_model: defaultdict[int, list[OfferView]] = defaultdict(list)
+        """In the order of the servers' ids."""
+        self.pairs: dict[tuple[int, int], OfferView] = {}
+        """By server and model."""
+        self.kept: defaultdict[int, list[OfferView]] = defaultdict(list)
+        """Those that should stay loaded, by model."""
+        for offer in sorted(offers, key=lambda o: o.server_id):
+            self.by_model[offer.model_id].append(offer)
+            self.pairs[offer.server_id, offer.model_id] = offer
+            if offer.keep:
+                self.kept[offer.model_id].append(offer)
+
+
 class ClusterState:
     """Everything a plan is made from, looked up by id; servers, placements and offers in the order of their ids."""
 
@@ -149,7 +168,7 @@ class ClusterState:
         servers: Iterable[ServerView],
         models: Mapping[int, ModelView],
         placements: Iterable[PlacementView],
-        offers: Iterable[OfferView],
+        offers: Offers | Iterable[OfferView],
         disk: float = 0.0,
     ) -> None:
         self.servers: dict[int, ServerView] = {s.id: s for s in sorted(servers, key=lambda s: s.id)}
@@ -159,19 +178,10 @@ class ClusterState:
         self.disk = disk
         """The part of their time, 0 … 1, that the servers spent loading lately."""
         self.loading: set[int] = set()
-        self.offers: defaultdict[int, list[OfferView]] = defaultdict(list)
-        """By model."""
+        known = offers if isinstance(offers, Offers) else Offers(offers)
+        self.offers, self.pairs, self.kept = known.by_model, known.pairs, known.kept
         for placement in sorted(placements, key=lambda p: p.id):
             self.add(placement)
-        self.pairs: dict[tuple[int, int], OfferView] = {}
-        """Offers by server and model."""
-        self.kept: defaultdict[int, list[OfferView]] = defaultdict(list)
-        """The offers that should stay loaded, by model."""
-        for offer in sorted(offers, key=lambda o: o.server_id):
-            self.offers[offer.model_id].append(offer)
-            self.pairs[offer.server_id, offer.model_id] = offer
-            if offer.keep:
-                self.kept[offer.model_id].append(offer)
 
     def add(self, placement: PlacementView) -> None:
         """Note an instance that holds memory; its id is higher than those that are there. Others are passed over."""

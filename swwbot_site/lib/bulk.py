@@ -1,4 +1,4 @@
-"""Many rows, each with values of its own, changed by one statement: `UPDATE … FROM unnest(…)`.
+"""Many rows at once, without a cost for each: changed by one statement (`UPDATE … FROM unnest(…)`), their moments read as numbers.
 
 Django's `bulk_update` makes a CASE per row and column, which takes longer to write and to parse than to carry out.
 """
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import connection, models
+from django.db.models.functions import Cast, Extract
 from psycopg import sql
 
 
@@ -50,6 +51,11 @@ def update_each(
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return frozenset(int(row[0]) for row in cursor.fetchall())
+
+
+def epoch(moment: str | models.Func) -> Cast:
+    """A moment's column as seconds since 1970; read as a datetime each costs ten times as much."""
+    return Cast(Extract(moment, "epoch"), models.FloatField())
 
 
 def _field(model: type[models.Model], name: str) -> Any:

@@ -1,10 +1,12 @@
 """The last gigabytes, in several hands at one moment."""
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.db.models import Sum
 
 from cluster import leave, ready, serve
@@ -14,7 +16,9 @@ from cluster.logic.memory import headroom_gb
 from cluster.models import Generation, LanguageModel, Placement, Seat, Server
 from cluster.reconcile import reconcile
 from swwbot_site.lib import clock
+from swwbot_site.lib.hooks import hookimpl, manager
 from tests import build
+from tests.harness import until
 from tests.races.test_cluster import at_once
 from tests.verbs.cluster.helpers import errand, listed, listing
 
@@ -84,6 +88,73 @@ def test_a_copy_is_either_unloaded_or_used() -> None:
         assert not Seat.objects.filter(placement__in=leaving).exists()
         assert Placement.objects.filter(state="loaded").count() == Seat.objects.count() >= 1
         clear()
+
+
+class Between:
+    """A plugin that does something once, when an engine has planned and not reserved yet."""
+
+    def __init__(self, work: Call) -> None:
+        self._work: Call | None = work
+
+    @hookimpl
+    def on_step(self, step: str) -> None:
+        if step == "seat.before" and self._work:
+            work, self._work = self._work, None
+            beside(work).join(20)
+
+
+def beside(work: Call) -> threading.Thread:
+    """Do something on a connection of its own; returns when it is done, or when it waits for a lock."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    def waits() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted LIMIT 1")
+            return cursor.fetchone() is not None
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    until(lambda: not thread.is_alive() or waits(), 20, "the end, or a wait")
+    return thread
+
+
+def test_a_load_that_somebody_begins_between_plan_and_reservation_is_left_alone() -> None:
+    server = build.server(budget_gb=100)
+    mine = build.model(size_gb=30)
+    before = clock.now()
+    reconcile(server.pk, listing(listed(mine.key), listed("somebody/model")), before, before)
+    build.generation(model=mine)
+    look = listing(listed(mine.key), listed("somebody/model", "somebody/model", state=State.LOADING))
+    plugin = Between(lambda: reconcile(server.pk, look, before, clock.now()))
+    manager.register(plugin)
+    try:
+        orders = serve.reserve(1, 9, clock.now())
+    finally:
+        manager.unregister(plugin)
+    assert orders.loads == ()
+    assert [(p.adopted, p.state) for p in Placement.objects.all()] == [(True, "loading")]
+
+
+def test_a_copy_that_has_just_been_given_a_seat_is_not_unloaded() -> None:
+    build.policy()
+    server, model, now = build.server(), build.model(), clock.now()
+    build.offer(server=server, model=model)
+    for n in (1, 2):
+        build.placement(server=server, model=model, slots=1, instance_id=f"{model.key}:{n}", loaded_at=now - timedelta(minutes=n))
+    for _ in range(2):
+        build.generation(model=model)
+    left: list[Any] = []
+    with transaction.atomic():
+        assert len(serve.reserve(1, 9, now).tickets) == 2
+        tidy = beside(lambda: left.extend(leave.duplicates(server.pk, 2, clock.now())))
+    tidy.join(20)
+    assert left == []
+    assert Placement.objects.filter(state="loaded").count() == Seat.objects.count() == 2
 
 
 def test_failed_loads_looks_and_plans_never_wait_in_a_circle() -> None:

@@ -17,7 +17,7 @@ from cluster.logic.simulation.world import Stay
 
 WIDTH: Final = 1200.0
 LEFT: Final = 150.0
-RIGHT: Final = 20.0
+RIGHT: Final = 30.0
 TOP: Final = 64.0
 COLUMNS: Final = int(WIDTH - LEFT - RIGHT)
 GAP: Final = 8.0
