@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db import transaction
-from django.db.models import Avg, Max, Subquery
+from django.db.models import Avg, Max, Subquery, Sum
 
 from cluster.logic import fairness
-from cluster.logic.lifecycle import GenerationState
-from cluster.models import Generation, LanguageModel, Offer, Share
+from cluster.logic.lifecycle import GenerationState, PlacementState
+from cluster.models import Generation, LanguageModel, Offer, Placement, Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +25,15 @@ def turn(caller: str, model: LanguageModel, priority: int, ageing_s: float, now:
     # Only now: what others have queued for this caller was not to be seen before the lock was ours.
     waiting = Generation.objects.filter(caller=caller, state=GenerationState.QUEUED, leader__isnull=True).order_by().values("caller")
     answers = Offer.objects.filter(model=model).order_by().values("model")
-    known = Subquery(waiting.values(last=Max("share_at"))), Subquery(answers.values(mean=Avg("answer_seconds")))
-    backlog, answer_s = LanguageModel.objects.order_by().values_list(*known).get(pk=model.pk)
-    share = fairness.share(
-        now.timestamp(), _seconds(backlog), _seconds(account.charged_until), answer_s or fairness.ANSWER_S, account.weight
+    loaded = Placement.objects.filter(model=model, state=PlacementState.LOADED).order_by().values("model")
+    known = (
+        Subquery(waiting.values(last=Max("share_at"))),
+        Subquery(answers.values(mean=Avg("answer_seconds"))),
+        Subquery(loaded.values(all=Sum("slots"))),
     )
+    backlog, answer_s, slots = LanguageModel.objects.order_by().values_list(*known).get(pk=model.pk)
+    cost_s = (answer_s or fairness.ANSWER_S) / (slots or fairness.SLOTS)  # so many are written at once
+    share = fairness.share(now.timestamp(), _seconds(backlog), _seconds(account.charged_until), cost_s, account.weight)
     return Turn(share_at=_moment(share), turn_at=_moment(fairness.turn(share, priority, ageing_s)))
 
 

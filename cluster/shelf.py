@@ -19,7 +19,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self._rows = list(LanguageModel.objects.order_by("id"))
-        self._listed = set(Offer.objects.order_by().values_list("model_id", flat=True).distinct())
+        self._here: set[int] = set()
         self._fresh: defaultdict[int, dict[str, object]] = defaultdict(dict)
 
     def names(self) -> set[str]:
@@ -32,7 +32,7 @@ class Shelf:
         names = [listed.key.lower(), *(a.lower() for a in listed.aliases if a not in instances)]
         exact = (m for m in self._rows if m.key == names[0])
         named = (m for m in self._rows if {m.key, *m.aliases} & set(names))
-        asked = (m for m in self._rows if m.pk not in self._listed and meant(m.key, names))
+        asked = (m for m in self._rows if m.pk not in self._here and meant(m.key, names) and not self._listed(m))
         row = next(chain(exact, named, asked), None)
         if row is None:  # somebody may be asking for it for the first time at this very moment
             row, _ = LanguageModel.objects.get_or_create(key=names[0], defaults={"size_gb": guess_gb(names[0])})
@@ -45,8 +45,12 @@ class Shelf:
             "params": row.params or listed.params[:40],
         }
         self._set(row, fresh)
-        self._listed.add(row.pk)
+        self._here.add(row.pk)
         return row
+
+    def _listed(self, row: LanguageModel) -> bool:
+        """Whether some server has it under its own name, so that another one's variant of it is another model."""
+        return Offer.objects.filter(model=row).exists()
 
     def weigh(self, server: Server, dialect: Dialect, looked: Looked, models: set[int]) -> None:
         """Reckon anew what `models` need, from what this server lists now and the others listed before; write what has changed."""

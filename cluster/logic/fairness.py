@@ -13,6 +13,9 @@ from typing import Final
 ANSWER_S: Final = 5.0
 """What an answer is taken to cost while nothing is learned about its model."""
 
+SLOTS: Final = 4
+"""How many answers at once a model is believed to write while it is loaded nowhere."""
+
 LONGEST_CHARGE_S: Final = 120.0
 """So far ahead loads may push a caller at most; who needs a large model is not locked out for it."""
 

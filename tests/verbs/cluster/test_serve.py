@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from cluster import lease, serve
 from cluster.logic.order import Orders
@@ -12,7 +14,7 @@ from swwbot_site.lib import clock
 from swwbot_site.lib.leases import LEASE
 from tests import build
 from tests.build import OWNER
-from tests.verbs.cluster.helpers import running
+from tests.verbs.cluster.helpers import answered, running
 
 pytestmark = pytest.mark.django_db
 
@@ -119,3 +121,22 @@ def test_a_plan_for_many_waiting_takes_no_more_statements_than_for_one(django_as
     serve.reserve(OWNER, 0, clock.now())  # the rates are counted now
     with django_assert_max_num_queries(22):
         assert len(serve.reserve(OWNER, 99, clock.now()).tickets) == 40
+
+
+@pytest.mark.parametrize(("capacity", "told"), [(0, False), (2, True), (9, False)])
+def test_who_takes_all_it_can_wakes_the_others_and_nobody_else_does(capacity: int, told: bool) -> None:
+    place = build.placement(slots=9)
+    for _ in range(4):
+        build.generation(model=place.model)
+    with CaptureQueriesContext(connection) as said:
+        serve.reserve(OWNER, capacity, clock.now())
+    assert any("NOTIFY sww_serve" in query["sql"] for query in said) is told
+
+
+@pytest.mark.parametrize("stopping", [False, True])
+def test_an_engine_that_stops_tells_the_others_that_a_seat_is_free(stopping: bool) -> None:
+    outcome = answered(running())
+    with CaptureQueriesContext(connection) as said:
+        serve.settle([outcome], OWNER, stopping=stopping)
+    assert any("NOTIFY sww_serve" in query["sql"] for query in said) is stopping
+    assert Generation.objects.get().state == "done"
