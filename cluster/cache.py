@@ -78,6 +78,9 @@ def settle(now: datetime, leaders: Collection[int] | None = None) -> int:
     Call it in the transaction that ends requests; what it was not called for is found by whoever looks at all of them.
     """
     with transaction.atomic(savepoint=False):
+        followers = Generation.objects.filter(state=GenerationState.QUEUED, leader__isnull=False)
+        if leaders is not None and not followers.filter(leader__in=leaders).exists():
+            return 0  # nearly always: nobody asked the same meanwhile
         waiting = Generation.objects.filter(state=GenerationState.QUEUED, leader__state__in=ENDED)
         if leaders is not None:
             waiting = waiting.filter(leader__in=leaders)

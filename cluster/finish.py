@@ -135,7 +135,7 @@ def _learn(outcomes: Sequence[Outcome]) -> None:
         told[server_id, model_id] += asked[pid]
     offers = Offer.objects.filter(server_id__in={s for s, _ in told}, model_id__in={m for _, m in told})
     each: dict[int, Mapping[str, Any]] = {}
-    for offer in offers.order_by("pk").select_for_update(no_key=True, of=("self",)):
+    for offer in offers.only("server_id", "model_id", *LEARNED).order_by("pk").select_for_update(no_key=True, of=("self",)):
         if outcomes_here := told.get((offer.server_id, offer.model_id)):
             for outcome in outcomes_here:
                 _add(offer, outcome)

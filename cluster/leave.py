@@ -13,9 +13,9 @@ from cluster.lmstudio.client import Client
 from cluster.lmstudio.dialects import unloads
 from cluster.lmstudio.errors import CapabilityMissing, PeerError
 from cluster.logic.copies import Copy, surplus
-from cluster.logic.lifecycle import PlacementState
+from cluster.logic.lifecycle import GenerationState, PlacementState
 from cluster.logic.order import Errand
-from cluster.models import ClusterPolicy, Placement, Server
+from cluster.models import ClusterPolicy, Generation, Placement, Server
 from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.leases import FREE, taken
@@ -27,6 +27,8 @@ from swwbot_site.lib.wake import Channel, wake
 def duplicates(server_id: int, owner: int, now: datetime) -> list[Errand]:
     """Mark copies of a model that its server has twice as leaving, for the engine `owner` to unload; busy and pinned ones stay.
 
+    While somebody waits for the model all of them stay: they are of use.
+
     The cluster never loads a second copy on one server: somebody else did, or requests that raced for a load on demand.
     """
     rows = Placement.objects.filter(server_id=server_id, state=PlacementState.LOADED)
@@ -37,9 +39,9 @@ def duplicates(server_id: int, owner: int, now: datetime) -> list[Errand]:
     policy = ClusterPolicy.current()
     with transaction.atomic():
         ClusterPolicy.objects.select_for_update(no_key=True).get(pk=policy.pk)  # nobody gives a seat meanwhile
-        held = (
-            rows.filter(model_id__in=double).select_for_update(no_key=True, of=("self",)).select_related("server", "model").order_by("pk")
-        )
+        wanted = Generation.objects.filter(state=GenerationState.QUEUED, model_id__in=double).values("model_id")
+        there = rows.filter(model_id__in=double).exclude(model_id__in=wanted).order_by("pk")
+        held = there.select_for_update(no_key=True, of=("self",)).select_related("server", "model")
         copies: defaultdict[int, dict[int, Placement]] = defaultdict(dict)
         for row in held:
             copies[row.model_id][row.pk] = row

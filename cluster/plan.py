@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from django.db.models import Count, F, Min, Sum
+from django.db.models import Count, F, Min, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
 from cluster.catalogue import Catalogue
@@ -19,6 +19,7 @@ from cluster.logic.placement import plan
 from cluster.logic.state import ClusterState, Demand, ModelView, PlacementView, PlanPolicy, ServerView
 from cluster.models import ClusterPolicy, Generation, LanguageModel, Placement, Server
 from swwbot_site.lib.bulk import epoch
+from swwbot_site.lib.written import Written
 
 UNSEEN = ("url", "token", "version", "state_since", "retry_at", "seen_at", "listed_at", "probe_lease_until", "withdrawn_at")
 """The columns of a server that no plan depends on."""
@@ -35,14 +36,25 @@ def rests(policy: ClusterPolicy, now: datetime) -> bool:
     return policy.rates_at is not None and timedelta() <= now - policy.rates_at < REST
 
 
+def _waiting(now: datetime) -> QuerySet[Generation, Any]:
+    rows = Generation.objects.filter(Generation.ripe(now)).order_by().values_list("model_id", "pin_id", "avoid_id")
+    first = {"turn": Min("turn_at"), "oldest": Min("queued_at"), "soonest": Min("deadline")}
+    return rows.annotate(n=Count("id"), best=Min("priority"), **first)
+
+
+def _held(_: datetime) -> QuerySet[Placement, Any]:
+    names = ("pk", "server_id", "model_id", "state", "gb", "slots", "pinned", "served", "failures", "duplicate")
+    times = {"since": epoch(Coalesce("loaded_at", "created_at")), "used": epoch("used_at"), "rest": epoch("rest_until")}
+    rows = Placement.objects.filter(state__in=HELD).order_by("pk").annotate(n=Count("seats"), **times)
+    return rows.values_list(*names, "n", *times)
+
+
+WAITING: Final = Written(_waiting)
+PLACED: Final = Written(_held)
+
+
 def demand(now: datetime) -> list[Demand]:
     """What waits, per (model, pin, server to avoid): one row each, however many users there are."""
-    rows = (
-        Generation.objects.filter(Generation.ripe(now))
-        .order_by()
-        .values_list("model_id", "pin_id", "avoid_id")
-        .annotate(n=Count("id"), best=Min("priority"), turn=Min("turn_at"), oldest=Min("queued_at"), soonest=Min("deadline"))
-    )
     return [
         Demand(
             model_id=model,
@@ -54,7 +66,7 @@ def demand(now: datetime) -> list[Demand]:
             oldest=oldest.timestamp(),
             deadline=soonest.timestamp() if soonest else None,
         )
-        for model, pin, avoid, n, best, turn, oldest, soonest in rows
+        for model, pin, avoid, n, best, turn, oldest, soonest in WAITING.rows(now)
     ]
 
 
@@ -132,17 +144,9 @@ def _models(now: datetime, policy: ClusterPolicy, slots: dict[int, int], catalog
 
 
 def _placements(now: datetime, policy: ClusterPolicy, servers: dict[int, Server], catalogue: Catalogue) -> list[PlacementView]:
-    names = ("pk", "server_id", "model_id", "state", "gb", "slots", "pinned", "served", "failures")
-    counted = {
-        "n": Count("seats"),
-        "since": epoch(Coalesce("loaded_at", "created_at")),
-        "used": epoch("used_at"),
-        "rest": epoch("rest_until"),
-    }
     moment = now.timestamp()
     found = []
-    rows = Placement.objects.filter(state__in=HELD).order_by("pk").annotate(**counted).values_list(*names, "duplicate", *counted)
-    for pk, server_id, model_id, state, gb, slots, pinned, served, failures, duplicate, n, since, used, rest in rows:
+    for pk, server_id, model_id, state, gb, slots, pinned, served, failures, duplicate, n, since, used, rest in PLACED.rows(now):
         server = servers.get(server_id)
         if server is None:
             continue  # removed between two queries

@@ -30,6 +30,12 @@ Told = dict[tuple[int, int | None], tuple[str, datetime]]
 REPEAT: Final = timedelta(seconds=5)
 EPSILON_GB: Final = 1e-6
 
+NEEDED: Final = (
+    *("server", "model", "instance_id", "context_length", "rest_until", "model__key", "model__aliases"),
+    *("server__name", "server__url", "server__token", "server__dialect", "server__detected"),
+)
+"""What a ticket takes from a placement's rows."""
+
 
 def seat(plan: Plan, policy: ClusterPolicy, owner: int, now: datetime, told: Told | None = None) -> Orders:
     """Write a plan's reservations for the engine `owner`. Call it under the lock the plan was made under.
@@ -88,7 +94,7 @@ def _sit(seats: Sequence[Given], owner: int, policy: ClusterPolicy, now: datetim
     ids = {given.placement_id for given in seats}
     spelling = Offer.objects.filter(server=OuterRef("server"), model=OuterRef("model")).values("key")
     rows = Placement.objects.select_related("server", "model").filter(pk__in=ids, state=PlacementState.LOADED).order_by("pk")
-    locked = rows.annotate(spelling=Subquery(spelling)).select_for_update(no_key=True, of=("self",))
+    locked = rows.only(*NEEDED).annotate(spelling=Subquery(spelling)).select_for_update(no_key=True, of=("self",))
     placements: dict[int, Placement] = {row.pk: row for row in locked}
     demands: dict[tuple[int, int | None, int | None], list[Given]] = {}
     for given in seats:

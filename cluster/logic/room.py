@@ -198,7 +198,7 @@ def best(board: Board, wish: Wish, strategy: Strategy, knobs: Knobs) -> Load | t
         price = knobs.price_free
         if cost >= knobs.spare * len(victims):
             hoped = earned(board, wish, knobs, knobs.target)
-            lasting = value.wanted(model, knobs.target) - wish.copies >= knobs.lasting
+            lasting = value.wanted(model, wish.copies, knobs.target, knobs) - wish.copies >= knobs.lasting
             price = knobs.price if not wish.copies else knobs.price_free if lasting else knobs.price_copy
     else:
         return _closed(board, wish, found), found.until

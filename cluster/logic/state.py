@@ -4,7 +4,7 @@ Sizes are GB (2³⁰ bytes) of memory, moments and durations seconds on one cloc
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.logic.lifecycle import HELD, PlacementState
@@ -203,6 +203,19 @@ class ClusterState:
             self.loading.add(server_id)
         else:
             self.loading.discard(server_id)
+
+    def places(self, model_id: int, pin_id: int | None) -> Sequence[PlacementView]:
+        """The instances of a model, on one server only if there is a pin."""
+        if pin_id is None:
+            return self.by_model.get(model_id, ())
+        return [p for p in self.by_server.get(pin_id, ()) if p.model_id == model_id]
+
+    def offering(self, model_id: int, pin_id: int | None) -> Sequence[OfferView]:
+        """The offers of a model, of one server only if there is a pin."""
+        if pin_id is None:
+            return self.offers.get(model_id, ())
+        offer = self.pairs.get((pin_id, model_id))
+        return () if offer is None else (offer,)
 
     def all(self) -> Iterable[PlacementView]:
         """Every instance, server by server."""

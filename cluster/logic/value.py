@@ -18,13 +18,13 @@ class Knobs:
 
     horizon_s: float = 60.0
     """A load is credited with the arrivals of so many seconds after it."""
-    keep_s: float = 96.0
+    keep_s: float = 94.0
     """An eviction is charged the arrivals of so many seconds after it."""
     theta: float = 3.0
     """How many times its cost a load must earn while the disks are busy; 1 when they are idle."""
     age_s: float = 60.0
     """The wait at which a request counts double; its square law makes it five times at twice that."""
-    late: float = 1.9
+    late: float = 2.3
     """Extra weight just before the deadline."""
     price: float = 1.0
     """What a GB from a busy disk must earn when it displaces something."""
@@ -40,9 +40,11 @@ class Knobs:
     """The speed of loading at which the prices and the worth of what goes are meant; where loads are quicker, a mistake costs less."""
     target: float = 1.0
     """Occupancy of all slots above which one more copy is worth displacing something."""
+    air: float = 0.2
+    """How much less than that a single copy should be occupied; two copies half as much less, and so on."""
     target_free: float = 0.9
     """The same where nothing of worth goes."""
-    backlog: float = 0.5
+    backlog: float = 0.4
     """One more copy only if the queue lasts longer than this part of its load."""
     absorb: float = 0.3
     """The part of the load's duration in which the copies there are believed to work the queue off."""
@@ -98,14 +100,14 @@ def first(model: ModelView, pressure: Pressure, load_s: float, now: float, knobs
     return (queue + model.rate * (load_s + knobs.horizon_s)) * urgency * weight(pressure.priority)
 
 
-def wanted(model: ModelView, target: float) -> float:
-    """How many copies the long-run work of a model would keep busy."""
-    return model.rate * model.answer_s / model.slots / target
+def wanted(model: ModelView, copies: int, target: float, knobs: Knobs) -> float:
+    """How many copies the long-run work of a model asks for that has so many: few slots need more air than many, or a queue forms."""
+    return model.rate * model.answer_s / model.slots / (target * (1.0 - knobs.air / max(1, copies)))
 
 
 def more(model: ModelView, copies: int, pressure: Pressure, load_s: float, now: float, knobs: Knobs, target: float) -> float:
     """What one more copy earns: the long-run work that the others cannot carry, and the queue they cannot work off before it is there."""
-    want = wanted(model, target)
+    want = wanted(model, copies, target, knobs)
     pace = copies * model.slots / model.answer_s
     if pressure.waiting <= knobs.backlog * load_s * pace and want <= copies:
         return 0.0
@@ -131,7 +133,7 @@ def _worth(model: ModelView, copies: int, waiting: int, knobs: Knobs) -> float:
     soon = (model.rate + model.mention) * knobs.keep_s
     if copies <= 1:
         return soon + waiting
-    short = wanted(model, knobs.target) - (copies - 1)
+    short = wanted(model, copies - 1, knobs.target, knobs) - (copies - 1)
     if short <= 0 and not waiting:
         return 1e-3 + 1e-3 * model.rate
     return min(1.0, max(short, 0.0)) * soon / copies + waiting

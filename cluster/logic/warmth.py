@@ -63,7 +63,7 @@ def _unused(board: Board, placement: PlacementView, knobs: Knobs) -> str:
     if not board.policy.keep_models_loaded:
         return f"unused for {delay:.0f} s"
     copies = board.copies(placement.model_id)
-    if copies > 1 and wanted(board.state.models[placement.model_id], knobs.target_free) <= copies - 1.5:
+    if copies > 1 and wanted(board.state.models[placement.model_id], copies - 1, knobs.target_free, knobs) <= copies - 1.5:
         return f"one copy too many, unused for {delay:.0f} s"
     return ""
 

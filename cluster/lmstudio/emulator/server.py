@@ -13,6 +13,7 @@ from aiohttp import web
 
 from cluster.lmstudio.emulator import complaints
 from cluster.lmstudio.emulator.answering import Hangup
+from cluster.lmstudio.emulator.door import closed, opened
 from cluster.lmstudio.emulator.habits import PROFILES, Habits
 from cluster.lmstudio.emulator.machine import GB, Instance, Machine, Model, Trouble
 from cluster.lmstudio.emulator.managing import Managing
@@ -98,8 +99,7 @@ class Emulator:
             app, access_log=None, handler_cancellation=True, keepalive_timeout=self._keepalive_s, shutdown_timeout=0.2
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port or self.port, reuse_address=True)
-        await site.start()
+        self._door = await opened(self._runner, host, port or self.port)
         self.host, self.port = host, self._runner.addresses[0][1]
 
     async def stop(self) -> None:
@@ -110,7 +110,7 @@ class Emulator:
                 self.work.drop(instance, complaints.engine("Stopped."), "stopped")
         await self.work.close()
         if runner is not None:
-            await runner.cleanup()
+            await closed(runner, self._door)
 
     def set(self, **habits: object) -> None:
         """Switches habits. Raises ValueError."""

@@ -18,7 +18,6 @@ from heapq import heappop, heappush
 from typing import Final
 
 from cluster.logic.decision import Plan
-from cluster.logic.fairness import ANSWER_S
 from cluster.logic.placement import plan
 from cluster.logic.simulation.queue import Job, Queue
 from cluster.logic.simulation.tally import Figures, Spread, Tally, spread
@@ -122,7 +121,7 @@ class _Run:
         self.tally.arrived(job)
         self._expire((model_id,))
         free = 0 if self.queue.waits(model_id) else world.free_slots(model_id, pin_id)
-        self.queue.add(job, world.answer_s.get(model_id, ANSWER_S))
+        self.queue.add(job, world.cost_s(model_id))
         if free:
             self._seat(model_id, free)
         elif world.now - self.looked.get(model_id, -math.inf) >= LOOK_S:

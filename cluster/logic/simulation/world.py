@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.logic import learning
+from cluster.logic.fairness import ANSWER_S, SLOTS
 from cluster.logic.lifecycle import PlacementState
 from cluster.logic.simulation.queue import Job, UnsoundPlanError
 from cluster.logic.simulation.values import Fleet, Machine
@@ -100,6 +101,11 @@ class World:
         self.answer_s[place.model_id] = self.state.models[place.model_id].answer_s = total / servers
 
     # --- what happens
+    def cost_s(self, model_id: int) -> float:
+        """What an answer of a model costs its caller: how long it takes, shared by as many as are written at once."""
+        slots = sum(p.slots for p in self.state.by_model[model_id] if p.state is PlacementState.LOADED)
+        return self.answer_s.get(model_id, ANSWER_S) / (slots or SLOTS)
+
     def warm(self, model_id: int, pin_id: int | None) -> bool:
         """Whether a model is in memory where it may be asked."""
         return any(p.state is PlacementState.LOADED and pin_id in (None, p.server_id) for p in self.state.by_model[model_id])

@@ -1,8 +1,10 @@
 """Measures this machine: `bench cluster` (planning, the queue, balance), `engine` (a worker's memory and CPU), `failover`, `http`."""
 
 import json
+import signal
+import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -22,7 +24,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("what", choices=["cluster", "engine", "failover", "http"])
         parser.add_argument("--part", default=",".join(cluster.PARTS), help=f"cluster: which of {', '.join(cluster.PARTS)} (default all)")
-        parser.add_argument("--quick", action="store_true", help="cluster: small sizes, about two minutes; figures are rough")
+        parser.add_argument("--quick", action="store_true", help="cluster: small sizes, some minutes; figures are rough")
         parser.add_argument("--engines", type=int, default=2, help="cluster: the queue is measured with 1 to so many workers (default 2)")
         parser.add_argument("--generations", type=int, help="cluster: how many the balance is measured over (default 10 000)")
         parser.add_argument("--in-flight", type=int, default=50, help="engine: generations in flight (default 50)")
@@ -30,23 +32,28 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        measured: dict[str, object]
-        if options["what"] == "http":
-            measured = {"http": transport.run()}
-        elif options["what"] == "engine":
-            result = engine.run(options["in_flight"], options["seconds"] or 5.0)
-            samples = [{"state": name, **sample} for name, sample in result.items() if isinstance(sample, dict)]
-            measured = {"engine": result if options["json"] else samples}
-        elif options["what"] == "failover":
-            measured = failover.run(options["seconds"] or 40.0)
-        else:
-            measured = self._cluster(options)
+        before = signal.signal(signal.SIGTERM, _end)
+        try:
+            measured = self._measure(options)
+        finally:
+            signal.signal(signal.SIGTERM, before)
         if options["json"]:
             [alone] = measured.values() if len(measured) == 1 else [measured]
             self.stdout.write(json.dumps(alone))
             return
         for name, found in measured.items():
             self._print(name, found)
+
+    def _measure(self, options: Mapping[str, Any]) -> dict[str, object]:
+        if options["what"] == "http":
+            return {"http": transport.run()}
+        if options["what"] == "engine":
+            result = engine.run(options["in_flight"], options["seconds"] or 5.0)
+            samples = [{"state": name, **sample} for name, sample in result.items() if isinstance(sample, dict)]
+            return {"engine": result if options["json"] else samples}
+        if options["what"] == "failover":
+            return failover.run(options["seconds"] or 40.0)
+        return self._cluster(options)
 
     def _cluster(self, options: Mapping[str, Any]) -> dict[str, object]:
         parts = [part.strip() for part in options["part"].split(",")]
@@ -74,6 +81,11 @@ class Command(BaseCommand):
         widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
         for line in (names, *cells):
             self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _end(number: int, _: object) -> NoReturn:
+    """Leave by an exception, so that everything that was started ends."""
+    sys.exit(128 + number)
 
 
 def _flat(row: Row) -> Row:

@@ -77,6 +77,14 @@ def test_while_both_serve_both_stay() -> None:
     assert leaving(old.server) == []
 
 
+def test_while_somebody_waits_for_the_model_both_stay() -> None:
+    old, _ = twice()
+    waiting = build.generation(model=old.model)
+    assert leaving(old.server) == []
+    waiting.delete()
+    assert len(leaving(old.server)) == 1
+
+
 def test_a_pinned_copy_stays() -> None:
     old, young = twice(pinned=True)
     assert leaving(old.server) == [old.instance_id]

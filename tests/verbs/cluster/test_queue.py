@@ -192,12 +192,14 @@ def test_a_burst_of_one_caller_is_spread_by_what_answers_take_and_another_caller
     model = build.model(key="maker/model")
     for answer_seconds in (2.0, 4.0, None):
         build.offer(model=model, answer_seconds=answer_seconds)
+    build.placement(model=model, slots=2)
+    build.placement(model=model, slots=1)
     burst = [submitted(caller="entity:loud", now=now, cache=False) for _ in range(4)]
-    assert [(row.share_at - now).total_seconds() for row in burst] == [0.0, 3.0, 6.0, 9.0]
+    assert [(row.share_at - now).total_seconds() for row in burst] == [0.0, 1.0, 2.0, 3.0]  # three at once
     assert submitted(caller="entity:quiet", now=now, cache=False).share_at == now
 
 
-@pytest.mark.parametrize(("weight", "apart_s"), [(1.0, 5.0), (2.0, 2.5), (0.5, 10.0)])
+@pytest.mark.parametrize(("weight", "apart_s"), [(1.0, 1.25), (2.0, 0.625), (0.5, 2.5)])
 def test_a_heavier_caller_is_spread_less(weight: float, apart_s: float) -> None:
     now = clock.now()
     build.share(caller="test", weight=weight)
