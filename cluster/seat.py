@@ -108,7 +108,7 @@ def _sit(seats: Sequence[Given], owner: int, policy: ClusterPolicy, now: datetim
             placement = placements[given.placement_id]
             if not chosen or (placement.rest_until is not None and not trial(placement, policy, now)):
                 continue
-            told = {"why": given.why, "server": placement.server.name, "candidates": list(given.candidates)}
+            told = {"why": given.why, "server": placement.server.name, "candidates": [one.document() for one in given.candidates]}
             for generation in chosen[: given.n]:
                 waited = generation.decision.get("waits")
                 decision = {**told, "waited": waited} if waited else told

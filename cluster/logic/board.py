@@ -49,44 +49,36 @@ class Board:
     """Copies of a model, more or less by this plan's decisions."""
     worths: dict[int, float] = field(default_factory=dict)
     floors: dict[int, float] = field(default_factory=dict)
-    _free: dict[int, float] = field(default_factory=dict)
-    _flight: dict[int, int] = field(default_factory=dict)
+    free: dict[int, float] = field(default_factory=dict)
+    """By server: GB that nothing holds and this plan has not promised."""
+    flight: dict[int, int] = field(default_factory=dict)
+    """By server: requests in flight, those that this plan sends there included."""
+    idling: dict[int, list[PlacementView]] = field(default_factory=dict)
+    """By server: what is loaded, not pinned, and had nothing in flight when the plan began."""
+    outgoing: dict[int, list[float]] = field(default_factory=dict)
+    """By server: GB of each instance that is leaving already."""
     _copies: dict[int, int] = field(default_factory=dict)
-    _outgoing: dict[int, list[float]] | None = None
 
-    def free_gb(self, server: ServerView) -> float:
-        """Memory that nothing holds and this plan has not promised."""
-        known = self._free.get(server.id)
-        if known is None:
-            known = server.budget_gb
-            for placement in self.state.by_server[server.id]:
-                known -= placement.gb
-            self._free[server.id] = known
-        return known
-
-    def book(self, server: ServerView, gb: float) -> None:
-        """Promise memory of a server; negative gives some back."""
-        self._free[server.id] = self.free_gb(server) - gb
-
-    def outgoing(self, server_id: int) -> list[float]:
-        """GB of each instance that is leaving a server already."""
-        if self._outgoing is None:
-            self._outgoing = {}
-            for placement in self.state.all():
-                if placement.state is PlacementState.UNLOADING:
-                    self._outgoing.setdefault(placement.server_id, []).append(placement.gb)
-        return self._outgoing.get(server_id, [])
-
-    def flight(self, server_id: int) -> int:
-        """Requests in flight on a server, those that this plan sends there included."""
-        known = self._flight.get(server_id)
-        if known is None:
-            known = self._flight[server_id] = sum([p.in_flight + self.taken.get(p.id, 0) for p in self.state.by_server[server_id]])
-        return known
+    def __post_init__(self) -> None:
+        loaded, unloading = PlacementState.LOADED, PlacementState.UNLOADING
+        servers = self.state.servers
+        for server_id, places in self.state.by_server.items():
+            free, flight = servers[server_id].budget_gb, 0
+            idle: list[PlacementView] = []
+            for placement in places:
+                free -= placement.gb
+                state, count = placement.state, placement.in_flight
+                if count:
+                    flight += count
+                elif state is loaded and not placement.pinned:
+                    idle.append(placement)
+                if state is unloading:
+                    self.outgoing.setdefault(server_id, []).append(placement.gb)
+            self.free[server_id], self.flight[server_id], self.idling[server_id] = free, flight, idle
 
     def take(self, placement_id: int, server_id: int, seats: int) -> None:
         """Give seats of a placement."""
-        self._flight[server_id] = self.flight(server_id) + seats
+        self.flight[server_id] += seats
         self.taken[placement_id] = self.taken.get(placement_id, 0) + seats
 
     def seatable(self, placement_id: int) -> bool:
@@ -119,6 +111,11 @@ class Board:
         return self.state.models[model_id].need_gb / server.gb_per_s
 
 
+def runs(server: ServerView, offer: OfferView) -> bool:
+    """Whether the server takes the format in which it has the model."""
+    return not server.formats or not offer.format or offer.format.lower() in {f.lower() for f in server.formats}
+
+
 def liked(server: ServerView, key: str) -> int:
     """0: the server names the model among its preferred ones; 1: it prefers any model; 2: neither."""
     if not server.preferred:
@@ -126,11 +123,7 @@ def liked(server: ServerView, key: str) -> int:
     return 0 if key in server.preferred else 1 if "*" in server.preferred else 2
 
 
-def may(board: Board, pin_id: int | None, offer: OfferView) -> ServerView | None:
-    """The server of an offer, if this demand may run there at all (usable, the pin, the format)."""
+def may(board: Board, offer: OfferView) -> ServerView | None:
+    """The server of an offer, if its model may run there at all (usable, the format)."""
     server = board.state.servers.get(offer.server_id)
-    if server is None or not server.usable or (pin_id is not None and server.id != pin_id):
-        return None
-    if server.formats and offer.format and offer.format.lower() not in {f.lower() for f in server.formats}:
-        return None
-    return server
+    return server if server is not None and server.usable and runs(server, offer) else None

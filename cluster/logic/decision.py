@@ -2,6 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Runner(NamedTuple):
+    """A placement that came into question for a seat, as it stood before the seat was given; of several the lowest score won."""
+
+    server: str
+    expected_s: float
+    in_flight: int
+    score: tuple[float, ...]
+
+    def document(self) -> dict[str, object]:
+        """The JSON that is kept with the generation."""
+        score = [round(x, 3) for x in self.score]
+        return {"server": self.server, "expected_s": round(self.expected_s, 2), "in_flight": self.in_flight, "score": score}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +30,7 @@ class Seat:
     n: int
     why: str
     avoid_id: int | None = None
-    candidates: tuple[dict[str, object], ...] = ()
+    candidates: tuple[Runner, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

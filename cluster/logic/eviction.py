@@ -29,41 +29,40 @@ def evictable_at(board: Board, placement: PlacementView) -> float:
     return placement.since + board.policy.min_residency_s
 
 
-def density(board: Board, placement: PlacementView, knobs: Knobs) -> float:
-    """What each GB of a placement is worth, if it may go now; infinite if it may not."""
-    if placement.in_flight or evictable_at(board, placement) > board.now:
-        return NEVER
-    return _worth(board, placement, knobs) / max(placement.gb, 0.01)
+def _ripe(board: Board, server: ServerView, knobs: Knobs) -> list[tuple[float, float, int, float, PlacementView]]:
+    """What may go from a server now: what each GB of it is worth, when it was last used, its id, what is lost with it, and itself."""
+    factor, found = toil(server.gb_per_s, knobs), []
+    for placement in board.idling[server.id]:
+        if evictable_at(board, placement) > board.now:
+            continue
+        value = _worth(board, placement, knobs, factor)
+        found.append((value / max(placement.gb, 0.01), placement.used_at or placement.since, placement.id, value, placement))
+    return found
 
 
-def _worth(board: Board, placement: PlacementView, knobs: Knobs) -> float:
+def _worth(board: Board, placement: PlacementView, knobs: Knobs, factor: float) -> float:
     """What is lost with it; half for one that is unused past the unload delay: it goes before all others."""
     value = worth(board, placement.model_id, knobs) + TRIFLE * placement.gb
-    idle = board.now - max(placement.used_at or placement.since, placement.since)
+    used, since = placement.used_at or placement.since, placement.since
+    idle = board.now - max(used, since)
     if idle > 0:
-        value = min(
-            value, knobs.quiet / idle * knobs.keep_s + TRIFLE * placement.gb + board.pressure.get(placement.model_id, NOTHING).waiting
-        )
-    stale = (placement.used_at or placement.since) + board.policy.unload_delay_s <= board.now
-    value *= toil(board.state.servers[placement.server_id].gb_per_s, knobs)
-    return value / 2 if stale else value
+        most = knobs.quiet / idle * knobs.keep_s + TRIFLE * placement.gb + board.pressure.get(placement.model_id, NOTHING).waiting
+        value = min(value, most)
+    value *= factor
+    return value / 2 if used + board.policy.unload_delay_s <= board.now else value
 
 
 def floor(board: Board, server: ServerView, knobs: Knobs) -> float:
     """The least worth of a GB that can be freed on a server; infinite if none can."""
     known = board.floors.get(server.id)
     if known is None:
-        known = NEVER
-        for placement in board.state.by_server[server.id]:
-            if placement.in_flight == 0:
-                known = min(known, density(board, placement, knobs))
-        board.floors[server.id] = known
+        known = board.floors[server.id] = min([one[0] for one in _ripe(board, server, knobs)], default=NEVER)
     return known
 
 
 def ripens(board: Board, server: ServerView) -> float:
     """When the next of a server's models will have stayed its time; never if none will."""
-    moments = (evictable_at(board, placement) for placement in board.state.by_server[server.id])
+    moments = (evictable_at(board, placement) for placement in board.idling[server.id])
     return min((at for at in moments if at > board.now), default=NEVER)
 
 
@@ -73,18 +72,17 @@ def choose(board: Board, server: ServerView, lack_gb: float, surplus: int, knobs
     By worth per GB until it is enough, less what that makes needless; or one alone where that is cheaper. Never busy or pinned ones,
     never one within its minimum residency, never one that has not yet served those it was loaded for.
     """
-    there = board.state.by_server[server.id]
-    ripe = [(d, p.used_at or p.since, p.id, p) for p in there if (d := density(board, p, knobs)) != NEVER]
+    ripe = sorted(_ripe(board, server, knobs))
     taken: list[PlacementView] = []
     freed = 0.0
-    for _, _, _, placement in sorted(ripe, key=lambda r: r[:3]):
+    for *_, placement in ripe:
         if freed >= lack_gb and len(taken) >= surplus:
             break
         taken.append(placement)
         freed += placement.gb
     if freed < lack_gb or len(taken) < surplus:
         return None
-    costs = {p.id: _worth(board, p, knobs) for _, _, _, p in ripe}
+    costs = {pid: cost for _, _, pid, cost, _ in ripe}
     kept: list[PlacementView] = []
     count = len(taken)
     for placement in sorted(taken, key=lambda p: (-costs[p.id], -p.gb, p.id)):
@@ -95,7 +93,7 @@ def choose(board: Board, server: ServerView, lack_gb: float, surplus: int, knobs
             kept.append(placement)
     found = Eviction(victims=tuple(sorted(kept, key=lambda p: p.id)), cost=sum(costs[p.id] for p in kept))
     if surplus <= 1:
-        for _, _, _, placement in sorted(ripe, key=lambda r: r[1:3]):
+        for *_, placement in sorted(ripe, key=lambda one: one[1:3]):
             if placement.gb >= lack_gb and costs[placement.id] < found.cost:
                 found = Eviction(victims=(placement,), cost=costs[placement.id])
     return found

@@ -1,20 +1,22 @@
 """Step 1 of the planner's tree: whether any server could ever serve a demand."""
 
+from collections.abc import Sequence
+
+from cluster.logic.board import runs
 from cluster.logic.state import ClusterState, Demand, OfferView, ServerView
 
 
 def hopeless(state: ClusterState, need: Demand) -> str:
     """Why no server could ever serve this demand; empty if one could. A server that drains will be back."""
-    for placement in state.by_model.get(need.model_id, ()):
-        if need.pin_id in (None, placement.server_id) and _enabled(state.servers[placement.server_id]):
+    for placement in state.places(need.model_id, need.pin_id):
+        if _enabled(state.servers[placement.server_id]):
             return ""
     model = state.models[need.model_id]
-    offers = state.offers.get(need.model_id, [])
-    for offer in offers:
+    for offer in state.offering(need.model_id, need.pin_id):
         server = state.servers.get(offer.server_id)
         if server is not None and _runs(server, offer, need) and server.budget_gb >= model.need_gb:
             return ""
-    return _why(state, need, offers)
+    return _why(state, need, state.offers.get(need.model_id, ()))
 
 
 def _enabled(server: ServerView) -> bool:
@@ -24,10 +26,10 @@ def _enabled(server: ServerView) -> bool:
 def _runs(server: ServerView, offer: OfferView, need: Demand) -> bool:
     if not _enabled(server) or need.pin_id not in (None, server.id):
         return False
-    return not server.formats or not offer.format or offer.format.lower() in {f.lower() for f in server.formats}
+    return runs(server, offer)
 
 
-def _why(state: ClusterState, need: Demand, offers: list[OfferView]) -> str:
+def _why(state: ClusterState, need: Demand, offers: Sequence[OfferView]) -> str:
     model = state.models[need.model_id]
     enabled = [s for s in state.servers.values() if _enabled(s)]
     here = {s.id for s in enabled if need.pin_id in (None, s.id)}

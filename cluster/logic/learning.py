@@ -37,8 +37,11 @@ def decayed(rate: float, dt: float, arrivals: float = 0.0) -> float:
 
 
 def corrected(rate: float, age_s: float) -> float:
-    """A decayed rate when counting began only `age_s` ago; otherwise a new cluster would believe that nothing is wanted."""
-    return rate / (1.0 - math.exp(-max(1.0, age_s) / TAU_S))
+    """A decayed rate when counting began only `age_s` ago; otherwise a new cluster would believe that too little is wanted.
+
+    In the first minutes by half at most: one request in the first second is no request a second.
+    """
+    return rate / (1.0 - math.exp(-max(TAU_S, age_s) / TAU_S))
 
 
 def busy(seconds: float, servers: int, window_s: float = DISK_WINDOW_S) -> float:

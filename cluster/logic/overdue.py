@@ -33,7 +33,7 @@ def loads(board: Board, urgent: list[Demand], knobs: Knobs) -> tuple[list[Load],
 
 
 def _on_its_way(board: Board, need: Demand) -> bool:
-    here = (p for p in board.state.by_model.get(need.model_id, ()) if need.pin_id in (None, p.server_id))
+    here = board.state.places(need.model_id, need.pin_id)
     if any(p.state is not PlacementState.UNLOADING and board.state.servers[p.server_id].well for p in here):
         return True
     return any(need.pin_id in (None, server_id) for server_id in board.coming.get(need.model_id, ()))
@@ -43,13 +43,13 @@ def _force(board: Board, need: Demand, knobs: Knobs) -> Load | str:
     """The load for an overdue demand; or what runs empty for it; or an empty text if no server comes into question now."""
     model = board.state.models[need.model_id]
     best: tuple[tuple[object, ...], ServerView, list[PlacementView]] | None = None
-    for offer in board.state.offers.get(need.model_id, ()):
-        server = may(board, need.pin_id, offer)
+    for offer in board.state.offering(need.model_id, need.pin_id):
+        server = may(board, offer)
         if server is None or not server.well or board.busy(server.id) or model.need_gb > server.budget_gb:
             continue
         if (offer.cooldown_until or 0.0) > board.now:
             continue
-        lack, over = model.need_gb - EPSILON_GB - board.free_gb(server), surplus(board, server)
+        lack, over = model.need_gb - EPSILON_GB - board.free[server.id], surplus(board, server)
         there = board.state.by_server[server.id]
         leaving = [p for p in there if p.state is PlacementState.UNLOADING]
         if leaving and lack > 0 >= lack - sum(p.gb for p in leaving):

@@ -153,17 +153,17 @@ def _settled(board: Board, wish: Wish) -> str:
     """
     state, key = board.state, board.state.models[wish.model_id].key
     loading = full = None
-    for place in state.by_model.get(wish.model_id, ()):
-        if wish.pin_id not in (None, place.server_id) or not state.servers[place.server_id].well:
-            continue
-        if place.state is PlacementState.UNLOADING:
+    for place in state.places(wish.model_id, wish.pin_id):
+        if place.state is PlacementState.UNLOADING or not state.servers[place.server_id].well:
             continue
         wish.copies += 1
         if place.state is PlacementState.LOADING:
             loading = place
             continue
         full = place
-        if place.free > board.taken.get(place.id, 0) and place.server_id != wish.avoid_id and board.seatable(place.id):
+        if place.in_flight >= place.slots or place.server_id == wish.avoid_id:
+            continue
+        if place.free > board.taken.get(place.id, 0) and board.seatable(place.id):
             return f"{key} has a free slot on {state.servers[place.server_id].name}, and the engine has its hands full"
     if loading is not None and wish.copies == 1:
         return f"{key} is loading on {state.servers[loading.server_id].name}"

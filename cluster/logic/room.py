@@ -1,14 +1,14 @@
 """Where a model that somebody waits for is loaded, and what goes for it: steps 3 to 7 of the planner's tree (`placement` has the whole)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cluster.logic import eviction, value
 from cluster.logic.balancing import Site, Strategy
-from cluster.logic.board import Board, Pressure, liked, may
+from cluster.logic.board import Board, Pressure, liked, may, runs
 from cluster.logic.decision import Load
 from cluster.logic.eviction import NEVER, Eviction
-from cluster.logic.state import OfferView, PlacementView, ServerView
+from cluster.logic.state import ModelView, OfferView, PlacementView, ServerView
 from cluster.logic.value import Knobs
 
 EPSILON_GB = 1e-9
@@ -40,11 +40,17 @@ class Options:
     coming: ServerView | None = None
     """Room is being made for it there."""
     until: float = NEVER
-    """When one of the others could change its mind."""
+    """When a cool-down ends."""
+    closed: list[ServerView] = field(default_factory=list)
+    """Where nothing may go now, but perhaps soon."""
     seen: int = 0
     """Servers that were weighed."""
     dear: bool = False
     """Somewhere something could go that is worth too much."""
+
+
+_Full = tuple[bool, bool, float, int, float, int, ServerView, OfferView]
+"""A server without room: far, to be avoided, the least that letting go could cost, its id, GB and instances too many, itself, the offer."""
 
 
 def surplus(board: Board, server: ServerView) -> int:
@@ -56,29 +62,70 @@ def surplus(board: Board, server: ServerView) -> int:
 
 
 def options(board: Board, wish: Wish, strategy: Strategy, knobs: Knobs, limit: float = NEVER) -> Options:
-    """Look at every server that has the model. Sets that cost `limit` or more are passed over."""
+    """Look at every server that has the model. Sets that cost `limit` or more are passed over; with 0 only room as it is counts."""
     found = Options()
-    state, need_gb = board.state, board.state.models[wish.model_id].need_gb
-    has = {p.server_id for p in state.by_model.get(wish.model_id, ())}
-    for offer in state.offers.get(wish.model_id, ()):
+    state, model = board.state, board.state.models[wish.model_id]
+    shut = {p.server_id for p in state.places(wish.model_id, wish.pin_id)} | state.loading | board.promised
+    full: list[_Full] = []
+    for offer in state.offering(wish.model_id, wish.pin_id):
         server_id = offer.server_id
-        if server_id in state.loading or server_id in board.promised or server_id in has:
-            continue
-        server = may(board, wish.pin_id, offer)
-        if server is None or not server.well or need_gb > server.budget_gb:
+        server = None if server_id in shut else state.servers.get(server_id)
+        if server is None or not server.well or model.need_gb > server.budget_gb or (server.formats and not runs(server, offer)):
             continue
         if offer.cooldown_until is not None and offer.cooldown_until > board.now:
             found.until = min(found.until, offer.cooldown_until)
             continue
-        _weigh(found, board, wish, server, offer, strategy, knobs, limit)
+        found.seen += 1
+        left, over = board.free[server_id] - model.need_gb, 0 if server.max_models is None else surplus(board, server)
+        last = (server.far, server_id == wish.avoid_id)
+        if left >= -EPSILON_GB and over <= 0:
+            score = (*last, strategy.load(_site(board, model.key, server, offer, left)), server_id)
+            if found.room is None or score < found.room[0]:
+                found.room = (score, server)
+            continue
+        lack = -left - EPSILON_GB
+        if outgoing := board.outgoing.get(server_id):
+            lack, over = lack - sum(outgoing), over - len(outgoing)
+            if lack <= 0 and over <= 0:
+                found.coming = found.coming or server
+                continue
+        if limit <= 0:
+            continue
+        least = eviction.floor(board, server, knobs) * lack if lack > 0 else 0.0
+        if least < limit:
+            full.append((*last, least, server_id, max(0.0, lack), max(0, over), server, offer))
+        elif least < NEVER:
+            found.dear = True
+        else:
+            found.closed.append(server)
+    if found.room is None and found.coming is None:
+        _displace(found, board, model, full, knobs, limit)
     return found
+
+
+def _displace(found: Options, board: Board, model: ModelView, full: list[_Full], knobs: Knobs, limit: float) -> None:
+    """The cheapest set that may go, over all servers without room: those first where even the cheapest GB cost least."""
+    for *last, least, _, lack, over, server, offer in sorted(full, key=lambda one: one[:4]):
+        if found.swap is not None and (*last, least) > found.swap[0][:3]:
+            break
+        choice = eviction.choose(board, server, lack, over, knobs)
+        if choice is None:
+            found.closed.append(server)
+            continue
+        if choice.cost >= limit:
+            found.dear = True
+            continue
+        dislike = 1.0 + 0.25 * liked(server, model.key)
+        swap = (*last, round(choice.cost * dislike, 9), board.load_s(model.id, server, offer) / server.weight, server.id)
+        if found.swap is None or swap < found.swap[0]:
+            found.swap = (swap, server, choice)
 
 
 def obstacles(board: Board, wish: Wish) -> list[str]:
     """Why the servers that have the model do not load it now."""
     reasons = []
-    for offer in board.state.offers.get(wish.model_id, ()):
-        server = may(board, wish.pin_id, offer)
+    for offer in board.state.offering(wish.model_id, wish.pin_id):
+        server = may(board, offer)
         if server is None or board.state.models[wish.model_id].need_gb > server.budget_gb:
             continue
         if not server.well:
@@ -96,47 +143,6 @@ def obstacles(board: Board, wish: Wish) -> list[str]:
     return reasons
 
 
-def _weigh(
-    found: Options, board: Board, wish: Wish, server: ServerView, offer: OfferView, strategy: Strategy, knobs: Knobs, limit: float
-) -> None:
-    model = board.state.models[wish.model_id]
-    free = board.free_gb(server)
-    lack, over = model.need_gb - EPSILON_GB - free, surplus(board, server)
-    found.seen += 1
-    last = (server.far, server.id == wish.avoid_id)
-    if lack <= 0 and over <= 0:
-        score = (*last, strategy.load(_site(board, model.key, server, offer, free - model.need_gb)), server.id)
-        if found.room is None or score < found.room[0]:
-            found.room = (score, server)
-        return
-    outgoing = board.outgoing(server.id)
-    if outgoing:
-        lack, over = lack - sum(outgoing), over - len(outgoing)
-        if lack <= 0 and over <= 0:
-            found.coming = found.coming or server
-            return
-    if found.room is not None and found.room[0][:2] <= last:
-        return
-    if lack > 0:
-        least = eviction.floor(board, server, knobs) * lack
-        if least >= limit or (found.swap is not None and found.swap[0][:2] <= last and least >= found.swap[0][2]):
-            if least == NEVER:
-                found.until = min(found.until, eviction.ripens(board, server))
-            found.dear = found.dear or least != NEVER
-            return
-    choice = eviction.choose(board, server, max(0.0, lack), max(0, over), knobs)
-    if choice is None:
-        found.until = min(found.until, eviction.ripens(board, server))
-        return
-    if choice.cost >= limit:
-        found.dear = True
-        return
-    dislike = 1.0 + 0.25 * liked(server, model.key)
-    swap = (*last, round(choice.cost * dislike, 9), board.load_s(model.id, server, offer) / server.weight, server.id)
-    if found.swap is None or swap < found.swap[0]:
-        found.swap = (swap, server, choice)
-
-
 def _site(board: Board, key: str, server: ServerView, offer: OfferView, left_gb: float) -> Site:
     there = board.state.by_server[server.id]
     return Site(
@@ -145,7 +151,7 @@ def _site(board: Board, key: str, server: ServerView, offer: OfferView, left_gb:
         load_s=board.load_s(offer.model_id, server, offer) / server.weight,
         free_gb=left_gb,
         budget_gb=server.budget_gb,
-        in_flight=board.flight(server.id),
+        in_flight=board.flight[server.id],
         loaded_at=max((p.since for p in there), default=0.0),
         weight=server.weight,
         liking=liked(server, key),
@@ -158,14 +164,14 @@ def load(board: Board, wish: Wish, server: ServerView, victims: Sequence[Placeme
     board.promised.add(server.id)
     board.coming[wish.model_id].append(server.id)
     board.leaving.update(p.id for p in victims)
-    board.book(server, gb - sum(p.gb for p in victims))
+    board.free[server.id] -= gb - sum(p.gb for p in victims)
     for placement in victims:
         board.change[placement.model_id] -= 1
         board.worths.pop(placement.model_id, None)
     board.change[wish.model_id] += 1
     board.worths.pop(wish.model_id, None)
-    if board.copies(wish.model_id) > 1:  # its other copies are worth less now; what victims leave behind is only worth more
-        board.floors.clear()
+    for other in board.state.by_model.get(wish.model_id, ()):  # worth less now; what victims leave behind is only worth more
+        board.floors.pop(other.server_id, None)
     return Load(
         model_id=wish.model_id,
         server_id=server.id,
@@ -201,13 +207,13 @@ def best(board: Board, wish: Wish, strategy: Strategy, knobs: Knobs) -> Load | t
             lasting = value.wanted(model, wish.copies, knobs.target, knobs) - wish.copies >= knobs.lasting
             price = knobs.price if not wish.copies else knobs.price_free if lasting else knobs.price_copy
     else:
-        return _closed(board, wish, found), found.until
+        return _closed(board, wish, found), min([found.until, *(eviction.ripens(board, server) for server in found.closed)])
     bar = cost * theta + price * strain * model.need_gb * value.toil(server.gb_per_s, knobs)
     if hoped <= bar:
         return CHEAPER, NEVER
     gone = ", ".join(board.state.models[p.model_id].key for p in victims)
     copy = "one more copy, " if wish.copies else ""
-    free = f"{server.name} has room ({board.free_gb(server):.1f} GB free) and is best of {found.seen} by {board.policy.strategy}"
+    free = f"{server.name} has room ({board.free[server.id]:.1f} GB free) and is best of {found.seen} by {board.policy.strategy}"
     swap = f"room on {server.name} by letting go {gone} (idle, and least missed)"
     return load(board, wish, server, victims, copy + (swap if victims else free), gain=hoped, cost=cost, bar=bar)
 

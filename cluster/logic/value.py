@@ -75,7 +75,7 @@ def reluctance(disk: float, knobs: Knobs) -> float:
 
 def toil(gb_per_s: float, knobs: Knobs) -> float:
     """How much a load costs on a server of such a speed, against the usual one."""
-    return min(2.0, knobs.usual_gb_per_s / gb_per_s)
+    return min(1.0, knobs.usual_gb_per_s / gb_per_s)
 
 
 def weight(priority: int) -> float:

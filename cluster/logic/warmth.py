@@ -1,6 +1,7 @@
 """What leaves without need, and what comes before anybody asks."""
 
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 from cluster.logic.balancing import Strategy
@@ -28,8 +29,8 @@ def stale(board: Board, knobs: Knobs) -> list[Unload]:
     before = board.now - board.policy.unload_delay_s
     superfluous: list[tuple[PlacementView, str]] = []
     unused: list[PlacementView] = []
-    for placement in board.state.all():
-        if placement.in_flight or placement.pinned or placement.state is not PlacementState.LOADED:
+    for placement in chain.from_iterable(board.idling.values()):
+        if placement.model_id in board.pressure:
             continue
         if placement.duplicate:
             superfluous.append((placement, "a second instance of the same model on the same server"))
@@ -37,21 +38,20 @@ def stale(board: Board, knobs: Knobs) -> list[Unload]:
             superfluous.append((placement, "a newer version of the model has taken its place"))
         elif (placement.used_at or placement.since) <= before:
             unused.append(placement)
-    found = [unload for placement, why in superfluous if (unload := _leave(board, placement, why))]
+    found = [_leave(board, placement, why) for placement, why in superfluous if _may_leave(board, placement)]
     for placement in unused:
         why = _unused(board, placement, knobs)
-        unload = _leave(board, placement, why) if why else None
-        if unload:
-            found.append(unload)
+        if why and _may_leave(board, placement):
+            found.append(_leave(board, placement, why))
     return found
 
 
-def _leave(board: Board, placement: PlacementView, why: str) -> Unload | None:
-    """Let one go, unless something speaks against it after all."""
-    if not board.idle(placement) or not board.seatable(placement.id) or placement.model_id in board.pressure:
-        return None
-    if not board.state.servers[placement.server_id].well:
-        return None
+def _may_leave(board: Board, placement: PlacementView) -> bool:
+    """Whether nothing that this plan has decided speaks against it."""
+    return placement.id not in board.taken and board.seatable(placement.id) and board.state.servers[placement.server_id].well
+
+
+def _leave(board: Board, placement: PlacementView, why: str) -> Unload:
     board.leaving.add(placement.id)
     board.change[placement.model_id] -= 1
     return Unload(placement_id=placement.id, why=why)

@@ -23,7 +23,7 @@ def test_two_engines_share_the_work_without_double_seats(studio: Start) -> None:
     assert all(g.attempts == 1 for g in answers)
     assert sum(count(e, "answered") for e in emulators) == 50
     assert [count(e, "queued") for e in emulators] == [0, 0]
-    assert sum(count(e, "loading") for e in emulators) == Placement.objects.count() == 2
+    assert 2 <= sum(count(e, "loading") for e in emulators) == Placement.objects.count() <= 4  # a second copy of each, at most
     assert not Seat.objects.exists()
     unharmed(*emulators)
 

@@ -98,7 +98,7 @@ def test_a_warm_placement_with_a_free_slot_gets_the_seat_and_says_so() -> None:
     (given,) = decision.seats
     assert (given.placement_id, given.server_id, given.n) == (1, 2, 1)
     assert given.why == "warm on mac-2 with a free slot; best of 1 by expected-time"
-    assert [(c["server"], c["expected_s"], c["in_flight"]) for c in given.candidates] == [("mac-2", 4.0, 0)]  # little known: hopeful
+    assert [(c.server, c.expected_s, c.in_flight) for c in given.candidates] == [("mac-2", 4.0, 0)]  # little known: hopeful
 
 
 def test_seats_are_shared_out_one_at_a_time_to_the_best() -> None:
