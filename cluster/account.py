@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Avg, Max, Subquery, Sum
+from django.db.models import QuerySet
 
 from cluster.logic import fairness
-from cluster.logic.lifecycle import GenerationState, PlacementState
-from cluster.models import Generation, LanguageModel, Offer, Placement, Share
+from cluster.logic.lifecycle import GenerationState
+from cluster.models import Generation, Share
+from swwbot_site.lib.written import Rows, Written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,21 +21,40 @@ class Turn:
     turn_at: datetime
 
 
-def turn(caller: str, model: LanguageModel, priority: int, ageing_s: float, now: datetime) -> Turn:
-    """The turn of a request that is queued in the running transaction; of one caller, one at a time."""
-    account = _account(caller)
-    # Only now: what others have queued for this caller was not to be seen before the lock was ours.
-    waiting = Generation.objects.filter(caller=caller, state=GenerationState.QUEUED, leader__isnull=True).order_by().values("caller")
-    answers = Offer.objects.filter(model=model).order_by().values("model")
-    loaded = Placement.objects.filter(model=model, state=PlacementState.LOADED).order_by().values("model")
-    known = (
-        Subquery(waiting.values(last=Max("share_at"))),
-        Subquery(answers.values(mean=Avg("answer_seconds"))),
-        Subquery(loaded.values(all=Sum("slots"))),
-    )
-    backlog, answer_s, slots = LanguageModel.objects.order_by().values_list(*known).get(pk=model.pk)
-    cost_s = (answer_s or fairness.ANSWER_S) / (slots or fairness.SLOTS)  # so many are written at once
-    share = fairness.share(now.timestamp(), _seconds(backlog), _seconds(account.charged_until), cost_s, account.weight)
+def _locked(caller: str) -> QuerySet[Share, Any]:
+    return Share.objects.select_for_update(no_key=True).filter(caller=caller).order_by().values_list("weight", "charged_until")
+
+
+def _backlog(caller: str) -> QuerySet[Generation, Any]:
+    waiting = Generation.objects.filter(caller=caller, state=GenerationState.QUEUED, leader__isnull=True)
+    return waiting.order_by("-share_at").values_list("share_at")[:1]
+
+
+LOCKED: Final = Written(_locked, caller=str)
+BACKLOG: Final = Written(_backlog, caller=str)
+
+
+def standing(caller: str) -> tuple[str, str]:
+    """The statements, for `together`, that lock a caller's account and then ask for its backlog."""
+    # In this order: what others have queued for this caller was not to be seen before the lock was ours.
+    return LOCKED.text(caller=caller), BACKLOG.text(caller=caller)
+
+
+def cost(answer_s: float | None, slots: int | None) -> float:
+    """Seconds that one answer of a model costs: so many are written at once."""
+    return (answer_s or fairness.ANSWER_S) / (slots or fairness.SLOTS)
+
+
+def turn(caller: str, standing: tuple[Rows, Rows], cost_s: float, priority: int, ageing_s: float, now: datetime) -> Turn:
+    """The turn of a request that is queued in the running transaction; `standing` is what the statements of that name found."""
+    accounts, backlog = standing
+    if not accounts:
+        account = _account(caller)
+        accounts = [(account.weight, account.charged_until)]
+        backlog = BACKLOG.rows(caller=caller)
+    weight, charged_until = accounts[0]
+    last = backlog[0][0] if backlog else None
+    share = fairness.share(now.timestamp(), _seconds(last), _seconds(charged_until), cost_s, weight)
     return Turn(share_at=_moment(share), turn_at=_moment(fairness.turn(share, priority, ageing_s)))
 
 

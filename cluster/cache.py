@@ -8,41 +8,43 @@ from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
-from django.db import connection, transaction
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from cluster.logic import cache
 from cluster.logic.cache import Fate
 from cluster.logic.lifecycle import ENDED, GenerationState
-from cluster.models import ClusterPolicy, Generation, LanguageModel, Server
+from cluster.models import Generation, Server
 from swwbot_site.lib.leases import EQUALS
 from swwbot_site.lib.transitions import move
 from swwbot_site.lib.wake import Channel, wake
+from swwbot_site.lib.written import Written
 
 COPIED = ("text", "reasoning", "finish_reason", "prompt_tokens", "completion_tokens")
 
 
-def lasts(model: LanguageModel, policy: ClusterPolicy) -> float:
-    """How many seconds the model's answers may be given again; 0: never, and nobody shares an answer that is being asked for either."""
-    return policy.cache_ttl_s if model.cache_ttl_s is None else model.cache_ttl_s
+def lock(digest: str) -> str:
+    """The statement, for `together`, after which nobody else queues an equal request until the running transaction ends.
 
-
-def one_by_one(digest: str) -> None:
-    """Until the running transaction ends, nobody else queues an equal request: of many at one moment, one is the first."""
+    Of many at one moment, one is the first.
+    """
     number = int.from_bytes(sha256(digest.encode()).digest()[:4], "big", signed=True)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [EQUALS, number])
+    return f"SELECT pg_advisory_xact_lock({EQUALS}, {number})"
 
 
-def known(digest: str) -> bool:
-    """Whether any request that might be equal waits, runs or was answered. Most are asked for the first time: one look, and no lock."""
+def _known(digest: str) -> QuerySet[Generation, Any]:
     live = Q(state__in=[GenerationState.QUEUED, GenerationState.RUNNING], leader__isnull=True, request_hash=digest)
-    return Generation.objects.filter(live | Q(state=GenerationState.DONE, request_hash=digest)).exists()  # each half has its index
+    answered = Q(state=GenerationState.DONE, request_hash=digest)
+    return Generation.objects.filter(live | answered).order_by().values_list("pk")[:1]  # each half has its index
 
 
-def leader(model: LanguageModel, digest: str, pin: Server | None) -> Generation | None:
+KNOWN: Final = Written(_known, digest=str)
+"""Some request that might be equal and waits, runs or was answered. Most are asked for the first time."""
+
+
+def leader(model: int, digest: str, pin: Server | None) -> Generation | None:
     """The equal request that is queued or running, locked, so that it cannot end before its new follower can be seen."""
     live = Generation.objects.filter(state__in=[GenerationState.QUEUED, GenerationState.RUNNING], leader__isnull=True)
     rows = live.filter(request_hash=digest, model=model, pin=pin).order_by("id")
@@ -54,15 +56,15 @@ def follow(first: Generation, turn_at: datetime) -> None:
     Generation.objects.filter(pk=first.pk, turn_at__gt=turn_at).update(turn_at=turn_at)
 
 
-def stored(model: LanguageModel, digest: str, pin: Server | None, policy: ClusterPolicy, now: datetime) -> Generation | None:
+def stored(model: int, digest: str, pin: Server | None, ttl_s: float, entries: int, now: datetime) -> Generation | None:
     """The newest answer to an equal request that still counts. An answer that was itself a copy does not."""
     answers = Generation.objects.filter(state=GenerationState.DONE, model=model, cached=False).exclude(text="")
     answer = answers.filter(request_hash=digest, pin=pin).order_by("-ended_at").first()
     if answer is None or answer.ended_at is None:
         return None
-    ttl_s, age_s = lasts(model, policy), (now - answer.ended_at).total_seconds()
-    newer = answers.filter(ended_at__gt=answer.ended_at)[: policy.cache_entries].count() if age_s < ttl_s else 0
-    return answer if cache.counts(age_s=age_s, newer=newer, ttl_s=ttl_s, entries=policy.cache_entries) else None
+    age_s = (now - answer.ended_at).total_seconds()
+    newer = answers.filter(ended_at__gt=answer.ended_at)[:entries].count() if age_s < ttl_s else 0
+    return answer if cache.counts(age_s=age_s, newer=newer, ttl_s=ttl_s, entries=entries) else None
 
 
 def copied(answer: Generation, now: datetime) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from cluster import cache, health
 from cluster.lmstudio.errors import EngineLost, ModelCrashed
@@ -19,11 +20,12 @@ from cluster.logic.order import Outcome
 from cluster.logic.request import again_at
 from cluster.models import ClusterPolicy, Generation, Offer, Placement, Seat, Server
 from swwbot_site.lib import clock
-from swwbot_site.lib.bulk import update_each
+from swwbot_site.lib.bulk import changes, update_each
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.hooks import step
 from swwbot_site.lib.leases import FREE
-from swwbot_site.lib.transitions import move, move_each, moved
+from swwbot_site.lib.transitions import move, moved, moving
+from swwbot_site.lib.written import Rows, Written, together
 
 CRASHES: Final = (ModelCrashed.code, EngineLost.code)
 """The failures in which the engine of a model ended under it."""
@@ -32,27 +34,62 @@ LEARNED: Final = ("tokens_per_s", "prefill_per_s", "answer_seconds", "answer_spr
 """What an offer learns from outcomes."""
 
 
+def _placed(ids: list[int]) -> QuerySet[Placement, Any]:
+    rows = Placement.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True, of=("self",))
+    return rows.values_list("pk", "server_id", "model_id", "failures", "server__failures")
+
+
+def _offered(ids: list[int]) -> QuerySet[Offer, Any]:
+    placed = Placement.objects.filter(pk__in=ids, server=OuterRef("server"), model=OuterRef("model"))
+    rows = Offer.objects.filter(Exists(placed)).order_by("pk").select_for_update(no_key=True, of=("self",))
+    return rows.values_list("pk", "server_id", "model_id", *LEARNED)
+
+
+def _followed(ids: list[int]) -> QuerySet[Generation, Any]:
+    return Generation.objects.filter(leader__in=ids, state=GenerationState.QUEUED).order_by().values_list("pk")[:1]
+
+
+PLACED: Final = Written(_placed, ids=list)
+OFFERED: Final = Written(_offered, ids=list)
+FOLLOWED: Final = Written(_followed, ids=list)
+
+
 def finish(outcomes: Sequence[Outcome], owner: int) -> int:
     """Settle `outcomes` of the engine `owner` in one transaction. Returns how many were still ours."""
     step("finish.before")
-    policy = ClusterPolicy.current()
+    failed = sorted((o for o in outcomes if o.failure), key=lambda o: o.ticket.generation_id)
+    asked = [*outcomes, *(o.beside for o in outcomes if o.beside)]
+    ids = sorted({o.ticket.generation_id for o in outcomes})
+    places = sorted({o.ticket.placement_id for o in asked})
+    learning = sorted({o.ticket.placement_id for o in asked if _tells(o)})
+    policy = ClusterPolicy.current() if failed else None
     with transaction.atomic():
-        settled = _done([o for o in outcomes if o.answer], owner)
-        for outcome in sorted((o for o in outcomes if o.failure), key=lambda o: o.ticket.generation_id):
-            settled += _failed(outcome, owner, policy)
-        cache.settle(clock.now(), [o.ticket.generation_id for o in outcomes])
-        Seat.objects.filter(generation_id__in=[o.ticket.generation_id for o in outcomes], lease_owner=owner).delete()
-        asked = [*outcomes, *(o.beside for o in outcomes if o.beside)]
-        _placements(asked)
-        told = health.rest(asked, policy)
-        _learn(asked)
-        health.tell(asked, told, policy, max(o.ended_at for o in outcomes))
+        settled = sum(_failed(outcome, owner, policy) for outcome in failed) if policy else 0
+        done, followed, _, placed, *_, offers = together(
+            _done([o for o in outcomes if o.answer], owner),
+            FOLLOWED.text(ids=ids),
+            _left(ids, owner),
+            PLACED.text(ids=places),  # one order of locks: placements, offers, servers
+            *_used(asked),
+            OFFERED.text(ids=learning),
+        )
+        if followed:  # hardly ever: somebody asked the same meanwhile
+            cache.settle(clock.now(), ids)
+        for outcome in asked:
+            if outcome.gone and outcome.failure:
+                _lost(outcome, outcome.failure.text)
+        weak = any(failures or out for *_, failures, out in placed) or not all(o.answer for o in asked)
+        policy = policy or (ClusterPolicy.current() if weak else None)
+        told = health.rest(asked, policy) if policy else []
+        _learn(asked, {pk: (server_id, model_id) for pk, server_id, model_id, *_ in placed}, offers)
+        if policy:
+            health.tell(asked, told, policy, max(o.ended_at for o in outcomes))
     step("finish.after")
-    return settled
+    return settled + len(done)
 
 
-def _done(outcomes: Sequence[Outcome], owner: int) -> int:
-    """Store the answers of those that are still ours, with one statement."""
+def _done(outcomes: Sequence[Outcome], owner: int) -> str:
+    """The statement that stores the answers of those that are still ours."""
     each: dict[int, dict[str, Any]] = {}
     for outcome in outcomes:
         answer = outcome.answer
@@ -69,8 +106,25 @@ def _done(outcomes: Sequence[Outcome], owner: int) -> int:
             "completion_tokens": answer.completion_tokens,
         }
     ours = {"lease_owner": owner}
-    done = move_each(Generation, GenerationState.RUNNING, GenerationState.DONE, each, guard=ours, error="", error_code="", **FREE)
-    return len(done)
+    return moving(Generation, GenerationState.RUNNING, GenerationState.DONE, each, guard=ours, error="", error_code="", **FREE)
+
+
+def _left(ids: Sequence[int], owner: int) -> str:
+    """The statement that gives seats back."""
+    numbers = ", ".join(map(str, ids)) or "NULL"
+    return f"DELETE FROM {Seat._meta.db_table} WHERE generation_id IN ({numbers}) AND lease_owner = {owner:d}"  # noqa: S608 - numbers
+
+
+def _used(outcomes: Sequence[Outcome]) -> tuple[str, str]:
+    """The statements that note of placements that they were used, by answers or in vain."""
+    each: dict[int, dict[str, Any]] = {}
+    answered = {o.ticket.placement_id for o in outcomes if o.answer}
+    for outcome in outcomes:
+        pid = outcome.ticket.placement_id
+        before: datetime = each.get(pid, {}).get("used_at", outcome.ended_at)
+        each[pid] = {"used_at": max(before, outcome.ended_at)}
+    well = changes(Placement, {pid: each[pid] for pid in answered}, common={"served": True})
+    return well, changes(Placement, {pid: values for pid, values in each.items() if pid not in answered})
 
 
 def _failed(outcome: Outcome, owner: int, policy: ClusterPolicy) -> int:
@@ -98,48 +152,29 @@ def _failed(outcome: Outcome, owner: int, policy: ClusterPolicy) -> int:
     return moved(row, GenerationState.RUNNING, GenerationState.QUEUED, not_before=again, avoid=avoid, **told)
 
 
-def _placements(outcomes: Sequence[Outcome]) -> None:
-    """Used now, by answers or in vain; or, where the server said so, not there any more."""
-    each: dict[int, dict[str, Any]] = {}
-    answered = {o.ticket.placement_id for o in outcomes if o.answer}
-    for outcome in outcomes:
-        pid = outcome.ticket.placement_id
-        before: datetime = each.get(pid, {}).get("used_at", outcome.ended_at)
-        each[pid] = {"used_at": max(before, outcome.ended_at)}
-    ids = sorted(each)
-    if len(ids) > 1:  # one order of locks
-        list(Placement.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk"))
-    update_each(Placement, {pid: each[pid] for pid in answered}, common={"served": True})
-    update_each(Placement, {pid: each[pid] for pid in ids if pid not in answered})
-    for outcome in outcomes:
-        if outcome.gone and outcome.failure:
-            _lost(outcome, outcome.failure.text)
-
-
 def _lost(outcome: Outcome, why: str) -> None:
     rows = Placement.objects.filter(pk=outcome.ticket.placement_id)
     if move(rows, PlacementState.LOADED, PlacementState.GONE, ended_at=outcome.ended_at, reason=why):
         say("placement.lost", f"{outcome.ticket.model} is gone from {outcome.ticket.server}: {why}", level=Level.WARNING)
 
 
-def _learn(outcomes: Sequence[Outcome]) -> None:
-    """Speed of each pair of server and model, recent answers counting more; and whose engine crashed."""
-    asked: dict[int, list[Outcome]] = defaultdict(list)
-    for outcome in sorted(outcomes, key=lambda o: o.ended_at):
-        if outcome.answer or (outcome.failure and outcome.failure.code in CRASHES):
-            asked[outcome.ticket.placement_id].append(outcome)
-    if not asked:
-        return
+def _tells(outcome: Outcome) -> bool:
+    """Whether something is to be learned from it."""
+    return bool(outcome.answer or (outcome.failure and outcome.failure.code in CRASHES))
+
+
+def _learn(outcomes: Sequence[Outcome], pairs: Mapping[int, tuple[int, int]], rows: Rows) -> None:
+    """Speed of each pair of server and model, recent answers counting more; and whose engine crashed. `rows` are those of `OFFERED`."""
     told: dict[tuple[int, int], list[Outcome]] = defaultdict(list)
-    for pid, server_id, model_id in Placement.objects.filter(pk__in=asked).order_by("pk").values_list("pk", "server_id", "model_id"):
-        told[server_id, model_id] += asked[pid]
-    offers = Offer.objects.filter(server_id__in={s for s, _ in told}, model_id__in={m for _, m in told})
+    for outcome in sorted(outcomes, key=lambda o: o.ended_at):
+        if _tells(outcome) and outcome.ticket.placement_id in pairs:
+            told[pairs[outcome.ticket.placement_id]].append(outcome)
     each: dict[int, Mapping[str, Any]] = {}
-    for offer in offers.only("server_id", "model_id", *LEARNED).order_by("pk").select_for_update(no_key=True, of=("self",)):
-        if outcomes_here := told.get((offer.server_id, offer.model_id)):
-            for outcome in outcomes_here:
-                _add(offer, outcome)
-            each[offer.pk] = {name: getattr(offer, name) for name in LEARNED}
+    for pk, server_id, model_id, *learned in rows:
+        offer = Offer(pk=pk, **dict(zip(LEARNED, learned, strict=True)))
+        for outcome in told[server_id, model_id]:
+            _add(offer, outcome)
+        each[pk] = {name: getattr(offer, name) for name in LEARNED}
     update_each(Offer, each)
 
 

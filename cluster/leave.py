@@ -55,10 +55,11 @@ def _copy(row: Placement) -> Copy:
 
 
 def _mark(row: Placement, owner: int, now: datetime) -> bool:
-    if not move(Placement.objects.filter(pk=row.pk), PlacementState.LOADED, PlacementState.UNLOADING, **taken(owner, now)):
+    why = "it is there twice, and nobody uses this copy"
+    rows = Placement.objects.filter(pk=row.pk)
+    if not move(rows, PlacementState.LOADED, PlacementState.UNLOADING, departure={"why": why}, **taken(owner, now)):
         return False
-    text = f"{row.instance_id} leaves {row.server}: it is there twice, and nobody uses this copy"
-    say("placement.duplicate", text, subject=f"server:{row.server}")
+    say("placement.duplicate", f"{row.instance_id} leaves {row.server}: {why}", subject=f"server:{row.server}")
     return True
 
 

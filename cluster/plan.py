@@ -3,26 +3,21 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
-from django.db.models import Count, F, Min, QuerySet, Sum
-from django.db.models.functions import Coalesce
-
+from cluster import sight
 from cluster.catalogue import Catalogue
 from cluster.lmstudio.dialects import at_most, fixed
 from cluster.logic import breaker, preload
 from cluster.logic.decision import Plan
 from cluster.logic.learning import corrected
-from cluster.logic.lifecycle import HELD, PlacementState, ServerState
+from cluster.logic.lifecycle import PlacementState, ServerState
 from cluster.logic.memory import headroom_gb
 from cluster.logic.placement import plan
 from cluster.logic.state import ClusterState, Demand, ModelView, PlacementView, PlanPolicy, ServerView
-from cluster.models import ClusterPolicy, Generation, LanguageModel, Placement, Server
-from swwbot_site.lib.bulk import epoch
-from swwbot_site.lib.written import Written
-
-UNSEEN = ("url", "token", "version", "state_since", "retry_at", "seen_at", "listed_at", "probe_lease_until", "withdrawn_at")
-"""The columns of a server that no plan depends on."""
+from cluster.models import ClusterPolicy, Server
+from cluster.sight import WAITING, Sight
+from swwbot_site.lib.written import Rows
 
 USUAL_SLOTS = 4
 """Answers at once that a model is believed to allow before it was ever loaded: the default of LM Studio 0.4."""
@@ -36,24 +31,7 @@ def rests(policy: ClusterPolicy, now: datetime) -> bool:
     return policy.rates_at is not None and timedelta() <= now - policy.rates_at < REST
 
 
-def _waiting(now: datetime) -> QuerySet[Generation, Any]:
-    rows = Generation.objects.filter(Generation.ripe(now)).order_by().values_list("model_id", "pin_id", "avoid_id")
-    first = {"turn": Min("turn_at"), "oldest": Min("queued_at"), "soonest": Min("deadline")}
-    return rows.annotate(n=Count("id"), best=Min("priority"), **first)
-
-
-def _held(_: datetime) -> QuerySet[Placement, Any]:
-    names = ("pk", "server_id", "model_id", "state", "gb", "slots", "pinned", "served", "failures", "duplicate")
-    times = {"since": epoch(Coalesce("loaded_at", "created_at")), "used": epoch("used_at"), "rest": epoch("rest_until")}
-    rows = Placement.objects.filter(state__in=HELD).order_by("pk").annotate(n=Count("seats"), **times)
-    return rows.values_list(*names, "n", *times)
-
-
-WAITING: Final = Written(_waiting)
-PLACED: Final = Written(_held)
-
-
-def demand(now: datetime) -> list[Demand]:
+def demand(now: datetime, found: Rows | None = None) -> list[Demand]:
     """What waits, per (model, pin, server to avoid): one row each, however many users there are."""
     return [
         Demand(
@@ -64,9 +42,11 @@ def demand(now: datetime) -> list[Demand]:
             priority=best,
             turn=turn.timestamp(),
             oldest=oldest.timestamp(),
-            deadline=soonest.timestamp() if soonest else None,
+            deadline=_at(soonest),
+            latest=_at(latest),
+            timed=timed,
         )
-        for model, pin, avoid, n, best, turn, oldest, soonest in WAITING.rows(now)
+        for model, pin, avoid, n, best, turn, oldest, soonest, latest, timed in (WAITING.rows(now=now) if found is None else found)
     ]
 
 
@@ -102,29 +82,25 @@ def _why_not(server: Server, poor: bool, spent: float) -> str:
     return f"is {server.state} ({server.state_reason})"
 
 
-def read(now: datetime, policy: ClusterPolicy, catalogue: Catalogue) -> ClusterState:
-    """The cluster's rows at this moment, as the planner's values."""
-    servers = {server.pk: server for server in Server.objects.defer(*UNSEEN)}
-    placements = _placements(now, policy, servers, catalogue)
+def read(now: datetime, policy: ClusterPolicy, catalogue: Catalogue, found: Sight | None = None) -> ClusterState:
+    """The cluster's rows as the planner's values: as they were `found`, otherwise as they are."""
+    seen = found or sight.look(now)
+    servers = catalogue.known(seen.servers)
     slots: defaultdict[int, int] = defaultdict(int)
-    for placement in placements:
-        slots[placement.model_id] = max(slots[placement.model_id], placement.slots)
-    spent = _spent(now) if any(server.daily_budget is not None for server in servers.values()) else {}
+    placements = _placements(now, policy, servers, catalogue, slots, seen.placed)
     return ClusterState(
-        servers=[view(s, policy, spent.get(s.pk, 0.0), catalogue.gb_per_s.get(s.pk)) for s in servers.values()],
-        models=_models(now, policy, slots, catalogue),
+        servers=[view(s, policy, catalogue.spent.get(s.pk, 0.0), catalogue.gb_per_s.get(s.pk)) for s in servers.values()],
+        models=_models(now, policy, slots, catalogue, seen.models),
         placements=placements,
         offers=catalogue.offers,
         disk=policy.disk_busy,
     )
 
 
-def _models(now: datetime, policy: ClusterPolicy, slots: dict[int, int], catalogue: Catalogue) -> dict[int, ModelView]:
-    columns = ("pk", "key", "size_gb", "rate", "usual", "expected_at", "successor_id", "successor_at", "replaced_at")
+def _models(now: datetime, policy: ClusterPolicy, slots: dict[int, int], catalogue: Catalogue, rows: Rows) -> dict[int, ModelView]:
     counted = policy.rates_at or now
     age = (counted - policy.rates_since).total_seconds() if policy.rates_since else 0.0
     moment = now.timestamp()
-    rows = list(LanguageModel.objects.values_list(*columns))
     awaited = {row[6]: _at(row[7]) for row in rows if row[6] and not row[8]}
     return {
         pk: ModelView(
@@ -143,13 +119,17 @@ def _models(now: datetime, policy: ClusterPolicy, slots: dict[int, int], catalog
     }
 
 
-def _placements(now: datetime, policy: ClusterPolicy, servers: dict[int, Server], catalogue: Catalogue) -> list[PlacementView]:
+def _placements(
+    now: datetime, policy: ClusterPolicy, servers: dict[int, Server], catalogue: Catalogue, most: defaultdict[int, int], rows: Rows
+) -> list[PlacementView]:
+    """What is in memory, or on its way in or out; in `most`, by model, the slots of an instance, also while not all of them are open."""
     moment = now.timestamp()
     found = []
-    for pk, server_id, model_id, state, gb, slots, pinned, served, failures, duplicate, n, since, used, rest in PLACED.rows(now):
+    for pk, server_id, model_id, state, gb, slots, pinned, served, failures, duplicate, n, since, used, rest in rows:
         server = servers.get(server_id)
         if server is None:
             continue  # removed between two queries
+        most[model_id] = max(most[model_id], slots)
         some = breaker.ramp(slots, _at(server.returned_at), moment, policy.return_s)
         some = breaker.crashed(some, catalogue.crashed.get((server_id, model_id)), moment)
         found.append(
@@ -175,14 +155,6 @@ def _at(moment: datetime | None) -> float | None:
     return moment.timestamp() if moment else None
 
 
-def _spent(now: datetime) -> dict[int, float]:
-    """What the answers since midnight (UTC) have cost, by server with a price."""
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    price = F("prompt_tokens") * F("server__price_in") + F("completion_tokens") * F("server__price_out")
-    rows = Generation.objects.filter(ended_at__gte=today, cached=False, server__daily_budget__isnull=False)
-    return {server: (cost or 0.0) / 1e6 for server, cost in rows.order_by().values_list("server_id").annotate(cost=Sum(price))}
-
-
 def swapped(waiting: Iterable[Demand], state: ClusterState) -> list[Demand]:
     """The demand without what waits for a replaced model: it is about to wait for the successor, unless only one server may answer it."""
     return [need for need in waiting if need.pin_id is not None or state.models[need.model_id].successor_id is None]
@@ -193,7 +165,7 @@ def awaited(state: ClusterState) -> list[Demand]:
     return [
         Demand(model_id=model.id, waiting=1, turn=model.wanted_since, oldest=model.wanted_since, caller="swap")
         for model in state.models.values()
-        if model.wanted_since is not None and not state.by_model.get(model.id)
+        if model.wanted_since is not None and not any(state.servers[p.server_id].well for p in state.by_model.get(model.id, ()))
     ]
 
 
@@ -209,13 +181,15 @@ def policy_view(policy: ClusterPolicy) -> PlanPolicy:
     )
 
 
-def decide(policy: ClusterPolicy, now: datetime, capacity: int | None = None, catalogue: Catalogue | None = None) -> Plan:
+def decide(
+    policy: ClusterPolicy, now: datetime, capacity: int | None = None, catalogue: Catalogue | None = None, found: Sight | None = None
+) -> Plan:
     """The plan for this moment. `catalogue` is what an engine remembers of the offers; what it says is impossible is read anew."""
-    known = catalogue or Catalogue()
-    known.refresh(now)
-    waiting = demand(now)
-    state = read(now, policy, known)
-    decision = plan(state, [*swapped(waiting, state), *awaited(state)], policy_view(policy), now.timestamp(), capacity)
+    known, seen = catalogue or Catalogue(), found or sight.look(now)
+    known.refresh(now, seen.cooling)
+    state = read(now, policy, known, seen)
+    needs = [*swapped(demand(now, seen.waiting), state), *awaited(state)]
+    decision = plan(state, needs, policy_view(policy), now.timestamp(), capacity, known.strategies)
     if decision.impossible and catalogue is not None and known.read_at != now:
         known.forget()
         return decide(policy, now, capacity, catalogue)

@@ -12,8 +12,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, Min, OuterRef, Q
 
-from cluster import account
 from cluster import cache as equals
+from cluster import intake
 from cluster.logic.lifecycle import GenerationState, PlacementState
 from cluster.logic.memory import DEFAULT_CONTEXT, guess_gb
 from cluster.logic.naming import meant
@@ -111,41 +111,44 @@ def submit(
 
     `cache`: it may share its answer with equal requests, older and newer ones. Raises NoModel, AmbiguousModel, NoServer.
     """
-    server, policy = pinned(pin), ClusterPolicy.current()
-    target = resolve(model).heir(server.pk if server else None)
-    document, urgency = request.document(), max(0, min(99, priority))
-    digest = fingerprint(target.key, document) if cache else ""
-    with transaction.atomic(savepoint=False):
-        values = _shared(target, server, digest, policy, now) if cache and settings.ENABLE_RESPONSE_CACHE else {}
-        if "state" not in values:
-            turn = account.turn(caller, target, urgency, policy.ageing_s, now)
-            values |= {"share_at": turn.share_at, "turn_at": turn.turn_at}
-            if first := values.get("leader"):
-                equals.follow(first, turn.turn_at)
-        row = Generation.objects.create(
-            model=target,
-            pin=server,
-            priority=urgency,
-            deadline=deadline,
-            caller=caller,
-            request=document,
-            request_hash=digest,
-            queued_at=now,
-            **values,
-        )
-        wake(Channel.DELIVER if row.cached else Channel.SERVE)
+    server, document, name = pinned(pin), request.document(), model.strip().lower()
+    common = {"caller": caller, "priority": max(0, min(99, priority)), "deadline": deadline, "request": document, "queued_at": now}
+
+    def queued(key: str, *, plain: bool) -> int | None:
+        """Queue it for the model of this key; not if there is none, or if it has to be `plain` and is not."""
+        digest = fingerprint(key, document) if cache else ""
+        with transaction.atomic(savepoint=False):
+            seen = intake.look(key, caller, digest if settings.ENABLE_RESPONSE_CACHE else "")
+            if seen is None or (plain and not seen.plain):
+                return None
+            return _queue(seen, server, common | {"request_hash": digest}, now)
+
+    row = queued(name, plain=True) if name else None
+    while row is None:  # again, if the model is removed at this moment
+        row = queued(resolve(model).heir(server.pk if server else None).key, plain=False)
+    return row
+
+
+def _queue(seen: intake.Seen, pin: Server | None, common: dict[str, Any], now: datetime) -> int:
+    """Queue a request, or answer it from the cache."""
+    values: dict[str, Any] = _shared(seen, pin, common["request_hash"], now) if seen.known and seen.ttl_s else {}
+    if "state" not in values:
+        turn = seen.turn(common["priority"], now)
+        values |= {"share_at": turn.share_at, "turn_at": turn.turn_at}
+    if values.keys() == {"share_at", "turn_at"}:
+        return intake.add(common | values | {"model": seen.model_id, "pin": pin and pin.pk})
+    if first := values.get("leader"):
+        equals.follow(first, values["turn_at"])
+    row = Generation.objects.create(model_id=seen.model_id, pin=pin, **common, **values)
+    wake(Channel.DELIVER if row.cached else Channel.SERVE)
     return row.pk
 
 
-def _shared(model: LanguageModel, pin: Server | None, digest: str, policy: ClusterPolicy, now: datetime) -> dict[str, Any]:
+def _shared(seen: intake.Seen, pin: Server | None, digest: str, now: datetime) -> dict[str, Any]:
     """The columns of a request whose answer is stored, or is being asked for; none if it has to be asked for itself."""
-    if not equals.lasts(model, policy):
-        return {}
-    equals.one_by_one(digest)
-    if not equals.known(digest):
-        return {}
-    first = equals.leader(model, digest, pin)
-    if answer := equals.stored(model, digest, pin, policy, now):  # second: a leader that just ended has stored it by now
+    first = equals.leader(seen.model_id, digest, pin)
+    # Second: a leader that just ended has stored its answer by now.
+    if answer := equals.stored(seen.model_id, digest, pin, seen.ttl_s, ClusterPolicy.current().cache_entries, now):
         return {"state": GenerationState.DONE, **equals.copied(answer, now)}
     return {"leader": first, "decision": equals.waits(first)} if first else {}
 

@@ -3,21 +3,19 @@
 Nothing here asks a server; it is the rows' belief of this moment. Sizes are GB of memory, times aware datetimes.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Q
 
 from cluster.logic.lifecycle import HELD, PlacementState
 from cluster.logic.loading import expected_s, progress
 from cluster.models import Generation, Offer, Placement, Seat, Server
+from cluster.waiting import Waiting, queue
 from swwbot_site.lib import clock
-
-BANDS: Final[tuple[tuple[str, int], ...]] = (("critical", 10), ("high", 30), ("medium", 60), ("low", 90), ("background", 99))
-"""Names of priorities, each up to and with its number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +23,7 @@ class Held:
     """A model in a server's memory, or on its way in or out. `in_flight` of `slots` are taken.
 
     `progress`, 0 … 1, says how far a load is, judged by how long it took before: no server tells. None: it is not loading.
+    `rest_until`: it failed too often, and is asked nothing before. `preloaded`: loaded before anybody asked.
     """
 
     model: str
@@ -37,6 +36,8 @@ class Held:
     since: datetime
     used_at: datetime | None
     progress: float | None = None
+    rest_until: datetime | None = None
+    preloaded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,17 +75,6 @@ class Machine:
     def slots(self) -> int:
         """Answers that may be written at once."""
         return sum(one.slots for one in self.held if one.state == "loaded")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """What waits for one model: how many by band of priority, the first priority, the longest wait."""
-
-    model: str
-    count: int
-    first: int
-    since: datetime
-    bands: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +121,7 @@ class Story:
 
 
 def overview() -> Overview:
-    """Servers, memory, seats and queue; five or six short queries, whatever the size of the history."""
+    """Servers, memory, seats and queue; six or seven short queries, whatever the size of the history."""
     now = clock.now()
     taken = dict(Seat.objects.values_list("placement").annotate(n=Count("pk")).order_by())
     held: defaultdict[int, list[Held]] = defaultdict(list)
@@ -141,30 +131,6 @@ def overview() -> Overview:
         held[row.server_id].append(_held(row, taken.get(row.pk, 0), learned.get(row.pk), now))
     servers = tuple(_machine(row, tuple(held[row.pk])) for row in Server.objects.order_by("name"))
     return Overview(servers=servers, queue=queue(), running=Generation.objects.filter(state="running").count())
-
-
-def queue() -> tuple[Waiting, ...]:
-    """What waits, per model; the most urgent model first."""
-    rows = (
-        Generation.objects.filter(state="queued")
-        .values_list("model__key", "priority")
-        .annotate(n=Count("pk"), since=Min("queued_at"))
-        .order_by()
-    )
-    models: defaultdict[str, list[tuple[int, int, datetime]]] = defaultdict(list)
-    for key, priority, count, since in rows:
-        models[key].append((priority, count, since))
-    found = (
-        Waiting(
-            model=key,
-            count=sum(count for _, count, _ in parts),
-            first=min(priority for priority, _, _ in parts),
-            since=min(since for _, _, since in parts),
-            bands=_bands(parts),
-        )
-        for key, parts in models.items()
-    )
-    return tuple(sorted(found, key=lambda one: (one.first, one.since)))
 
 
 def stories(ids: Iterable[int]) -> dict[int, Story]:
@@ -182,13 +148,6 @@ def stuck(now: datetime, wait: timedelta) -> int:
     """How many requests wait longer than `wait` although nothing tells them to."""
     ready = Q(not_before__isnull=True) | Q(not_before__lt=now)
     return Generation.objects.filter(ready, state="queued", queued_at__lt=now - wait).count()
-
-
-def _bands(parts: Iterable[tuple[int, int, datetime]]) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    for priority, count, _ in parts:
-        counts[next(name for name, last in BANDS if priority <= last)] += count
-    return {name: counts[name] for name, _ in BANDS if counts[name]}
 
 
 def _learned(loading: Sequence[Placement]) -> dict[int, float | None]:
@@ -214,6 +173,8 @@ def _held(row: Placement, in_flight: int, learned: float | None, now: datetime) 
         pinned=row.pinned,
         since=row.loaded_at or row.created_at,
         used_at=row.used_at,
+        rest_until=row.rest_until if row.failures else None,
+        preloaded=row.preloaded,
     )
 
 

@@ -23,7 +23,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Min, Q
 
-from cluster import arrivals, ask, finish, hedge, lease, leave, plan, probe, queue, ready, reconcile, seat
+from cluster import arrivals, ask, finish, hedge, lease, leave, plan, probe, queue, ready, reconcile, seat, sight
 from cluster.catalogue import Catalogue
 from cluster.lmstudio.client import Client
 from cluster.lmstudio.errors import PeerError
@@ -33,7 +33,7 @@ from cluster.logic.order import Errand, Orders, Outcome, Ticket
 from cluster.models import ClusterPolicy, Generation
 from swwbot_site.lib import clock
 from swwbot_site.lib.hooks import step
-from swwbot_site.lib.loops import Context, Loop, Rows
+from swwbot_site.lib.loops import Context, Loop, Rows, landed
 from swwbot_site.lib.wake import Channel, wake
 
 log = structlog.get_logger(__name__)
@@ -50,21 +50,29 @@ LOOK_S = 0.25
 PACE_S = 0.005
 """The least time between two rounds: what comes back meanwhile is planned for at once."""
 
+GATHER_S = 0.002
+"""So long, for each generation of a round, the next one waits: under load fewer and larger transactions carry more."""
+
+GATHER_MOST_S = 0.015
+
 PATIENCE_S = 6.0
 """How long a stopping engine lets its running answers finish."""
 
 
-def reserve(owner: int, capacity: int, now: datetime, catalogue: Catalogue | None = None, told: seat.Told | None = None) -> Orders:
+def reserve(
+    owner: int, capacity: int, now: datetime, catalogue: Catalogue | None = None, told: dict[seat.Key, seat.Told] | None = None
+) -> Orders:
     """Steps 5 and 6: plan and reserve, one engine at a time; the lock is the policy's row."""
-    # In the order of its index: otherwise Postgres may look through all that were ever answered to find one that waits.
-    waiting = Generation.objects.filter(state=GenerationState.QUEUED).order_by("model_id", "turn_at", "id").values_list("pk").first()
-    if not waiting and plan.rests(ClusterPolicy.current(), now):
+    if not sight.FIRST.rows() and plan.rests(ClusterPolicy.current(), now):
         return Orders()
+    if catalogue:
+        catalogue.prepare(now)
     with transaction.atomic():
-        policy = ClusterPolicy.locked()
+        policy, seen = sight.locked(now)
         step("plan.before")
-        arrivals.count(policy, now)
-        decision = plan.decide(policy, now, capacity, catalogue)
+        if arrivals.count(policy, now):
+            seen = seen._replace(models=sight.MODELS.rows())
+        decision = plan.decide(policy, now, capacity, catalogue, seen)
         step("seat.before")
         orders = seat.seat(decision, policy, owner, now, told)
         if 0 < capacity <= len(orders.tickets):
@@ -80,11 +88,20 @@ def soonest(now: datetime) -> datetime | None:
     return min((moment for moment in (*times.values(), probe.soonest()) if moment), default=None)
 
 
+def gathering(many: int) -> float:
+    """Seconds to gather more for the next transaction, after one for so many generations; one alone need not wait."""
+    return min(GATHER_MOST_S, GATHER_S * (many - 1)) if many > 1 else 0.0
+
+
 def settle(outcomes: Sequence[Outcome], owner: int, *, stopping: bool) -> None:
     """Step 9. An engine that stops will not take what waits for the seats: others hear of them."""
     finish.finish(outcomes, owner)
     if stopping:
         wake(Channel.SERVE, Channel.DELIVER)
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _look(client: Client, rows: Rows, server_id: int, target: Endpoint, limits: Timeouts) -> bool:
@@ -98,17 +115,6 @@ async def _look(client: Client, rows: Rows, server_id: int, target: Endpoint, li
     return True
 
 
-async def _landed(flights: list[asyncio.Task[None]], hurry: asyncio.Event) -> None:
-    """Wait for the flights to end; once there is a hurry, only for a while."""
-    pressed: asyncio.Task[Any] = asyncio.create_task(hurry.wait())
-    flying: set[asyncio.Task[Any]] = set(flights)
-    while flying and not pressed.done():
-        flying = (await asyncio.wait({*flying, pressed}, return_when=asyncio.FIRST_COMPLETED))[1] - {pressed}
-    if flying:
-        await asyncio.wait(flying, timeout=PATIENCE_S)
-    pressed.cancel()
-
-
 class Serve:
     """The serving loop of one engine: what it has in flight, and what has come back and is not stored yet."""
 
@@ -120,24 +126,28 @@ class Serve:
         self._batch: tuple[Outcome, ...] = ()
         self._back = asyncio.Event()
         self._catalogue = Catalogue()
-        self._told: seat.Told = {}
+        self._told: dict[seat.Key, seat.Told] = {}
         self._looked_at = self._planned_at = datetime.min.replace(tzinfo=UTC)
         self._store: asyncio.Task[None] | None = None
+        self._surveying: asyncio.Task[None] | None = None
+        self._gathers_until = 0.0
 
     async def turn(self, context: Context) -> float:
         """One round: look at servers that are due, plan, reserve, and send off what was reserved."""
         client = Client(context.http)
         if self._store is None:
             self._store = context.spawn(self._storing(context), "store")
+        await asyncio.sleep(self._gathers_until - _time())
         now = clock.now()
-        if now - self._looked_at >= timedelta(seconds=LOOK_S):
+        if now - self._looked_at >= timedelta(seconds=LOOK_S) and (self._surveying is None or self._surveying.done()):
             self._looked_at = now
-            await self._survey(context, client, now)
+            self._surveying = context.spawn(self._survey(context, client, now), "survey")  # beside: who waits for a seat waits not for this
         capacity = settings.ENGINE_IN_FLIGHT - len(self._flights)
         if capacity <= 0 and now - self._planned_at < timedelta(seconds=BUSY_S):
             return BUSY_S
         self._planned_at = now
         orders = await context.rows(reserve, context.owner, capacity, now, self._catalogue, self._told)
+        self._gathers_until = _time() + gathering(len(orders.tickets))
         for ticket in orders.tickets:
             self._flights[ticket.generation_id] = context.spawn(self._flight(context, client, ticket), f"ask {ticket.generation_id}")
         for errand in orders.loads:
@@ -164,9 +174,11 @@ class Serve:
 
     async def finish(self, context: Context) -> None:
         """Let the running answers finish for a while, then give the rest back."""
+        if self._surveying:
+            await asyncio.wait([self._surveying])
         flights = list(self._flights.values())
         if flights:
-            await _landed(flights, context.hurry)
+            await landed(flights, context.hurry, PATIENCE_S)
         unfinished = [gid for gid, task in self._flights.items() if not task.done()]
         for task in (*(self._flights[gid] for gid in unfinished), *self._errands.values(), *self._looks):
             task.cancel()
@@ -204,9 +216,10 @@ class Serve:
             except Exception:  # one bad outcome must not end the storing of all others
                 log.exception("serve.store_failed", outcomes=len(self._batch))
                 await self._one_by_one(context)
-            self._batch = ()
+            gathers_s, self._batch = gathering(len(self._batch)), ()
             context.ring(Channel.SERVE)
             context.ring(Channel.DELIVER)
+            await asyncio.sleep(gathers_s)
 
     async def _one_by_one(self, context: Context) -> None:
         """Store what can be stored of a batch that failed as a whole; the lease of the rest runs out, and it is asked again."""

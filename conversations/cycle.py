@@ -28,7 +28,7 @@ from conversations.feed.client import Client
 from conversations.feed.errors import FeedError
 from conversations.logic.context import size
 from conversations.logic.haul import Target
-from conversations.logic.lifecycle import ENDED, Debt, ReplyState
+from conversations.logic.lifecycle import ReplyState
 from conversations.models import Feed, Message, Reply
 from entities import read
 from entities.logic.persona import Persona
@@ -171,7 +171,7 @@ class Deliver:
 
     async def turn(self, context: Context) -> float:
         """Clean what is finished, post what is ready, look for what was posted, settle what is owed."""
-        if not await context.rows(self._any):
+        if not await context.rows(settle.anything):
             return IDLE_S
         now = clock.now()
         client = Client(context.http)
@@ -206,11 +206,6 @@ class Deliver:
     def _beside(self, task: asyncio.Task[None]) -> None:
         self._others.add(task)
         task.add_done_callback(self._others.discard)
-
-    @staticmethod
-    def _any() -> bool:
-        """Whether there is anything to deliver at all: one question instead of many while nothing happens."""
-        return Reply.objects.exclude(state__in=ENDED).exists() or Message.objects.filter(state=Debt.OWED).exists()
 
     @staticmethod
     def _next() -> datetime | None:

@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import transaction
 from django.db.models import Q
@@ -17,11 +18,16 @@ from conversations.models import Feed, Message, Reply
 from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.transitions import move
+from swwbot_site.lib.written import Written, together
 
 AT_ONCE = 20
 
 HOLD = timedelta(seconds=30)
 """A debt that is being settled is left alone for so long by others."""
+
+
+OPEN: Final = Written(lambda: Reply.objects.exclude(state__in=ENDED).order_by().values_list("pk")[:1])
+OWED: Final = Written(lambda: Message.objects.filter(state=Debt.OWED).order_by().values_list("pk")[:1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +38,11 @@ class Due:
     raw_id: str | int
     endpoint: Endpoint
     attempt: int
+
+
+def anything() -> bool:
+    """Whether there is anything to deliver at all: one question instead of many while nothing happens."""
+    return any(together(OPEN.text(), OWED.text()))
 
 
 def due(now: datetime) -> list[Due]:

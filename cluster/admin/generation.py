@@ -7,9 +7,10 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
+from cluster.explain import attempts, contenders, explain
 from cluster.models import Generation, Seat
 from swwbot_site.lib import clock
-from swwbot_site.lib.adminkit import STATES, Record, column, pretty
+from swwbot_site.lib.adminkit import STATES, Record, column, facts, pretty, told
 from swwbot_site.lib.words import span
 
 
@@ -38,11 +39,20 @@ class GenerationAdmin(Record):
     fieldsets = (
         (None, {"fields": (("state", "priority", "attempts"), ("model", "pin", "deadline"), ("caller", "cached"))}),
         ("Answer", {"fields": ("text", "reasoning", ("finish_reason", "prompt_tokens", "completion_tokens"), ("error_code", "error"))}),
-        ("Where and why", {"fields": (("server", "placement", "avoid"), "decided", "attempts_made")}),
-        ("When", {"fields": (("queued_at", "not_before", "seated_at"), ("asked_at", "first_token_at", "ended_at"))}),
+        ("Where and why", {"fields": (("server", "placement", "avoid"), "decided", "runners_up", "attempts_made")}),
+        (
+            "When",
+            {
+                "fields": (
+                    ("queued_at", "share_at", "turn_at"),
+                    ("not_before", "leader", "seated_at"),
+                    ("asked_at", "first_token_at", "ended_at"),
+                )
+            },
+        ),
         ("Request", {"fields": ("asked",), "classes": ("collapse",)}),
     )
-    readonly_fields = ("decided", "attempts_made", "asked")
+    readonly_fields = ("decided", "runners_up", "attempts_made", "asked")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("model", "server", "placement", "placement__model", "placement__server", "pin")
@@ -65,11 +75,27 @@ class GenerationAdmin(Record):
 
     @column("decision")
     def decided(self, row: Generation) -> SafeString:
-        return pretty(row.decision)
+        return facts(explain(row).lines())
 
-    @column("attempts made")
+    @column("who came into question")
+    def runners_up(self, row: Generation) -> SafeString:
+        found = contenders(row.decision)
+        words = [name for name, _ in found[0].score] if found else []
+        rows = (
+            (
+                f"{one.server} (chosen)" if one.chosen else one.server,
+                f"{one.expected_s:g}",
+                one.in_flight,
+                *(value for _, value in one.score),
+            )
+            for one in found
+        )
+        return told(["server", "expected, s", "in flight", *words], rows)
+
+    @column("attempts that failed")
     def attempts_made(self, row: Generation) -> SafeString:
-        return pretty(row.tried)
+        rows = ((one.server or "no server", one.at[11:19], one.code, one.text, f"again: {one.retry}") for one in attempts(row.tried))
+        return told(["server", "at, UTC", "code", "what went wrong", ""], rows)
 
     @column("request")
     def asked(self, row: Generation) -> SafeString:

@@ -13,6 +13,7 @@ from cluster.logic.lifecycle import HELD
 from cluster.models import Generation, LanguageModel, Offer, Placement
 from swwbot_site.lib import clock
 from swwbot_site.lib.adminkit import Record, Rows, Waking, column
+from swwbot_site.lib.words import span
 
 
 class Offers(Rows):
@@ -62,18 +63,29 @@ class ModelAdmin(Waking):
 
     form = ModelForm
     inlines = (Offers,)
-    list_display = ("key", "size_gb", "size_source", "context_length", "max_context_length", "format", "kind", "offered", "held", "waiting")
+    list_display = ("key", "size_gb", "size_source", "context_length", "kind", "asked", "offered", "held", "waiting", "successor")
     list_filter = ("size_source", "format", "kind")
     search_fields = ("key", "aliases")
     ordering = ("key",)
-    readonly_fields = ("successor_at", "replaced_at", "rate", "usual", "expected_at", "max_context_length", "format", "kind")
+    readonly_fields = (
+        "successor_at",
+        "replaced_at",
+        "rate",
+        "usual",
+        "expected_at",
+        "max_context_length",
+        "format",
+        "kind",
+        "size_bytes",
+        "params",
+    )
     list_select_related = ("successor",)
     autocomplete_fields = ("successor",)
     fieldsets = (
         (None, {"fields": ("key", "aliases", ("size_gb", "size_source"), "context_length", "cache_ttl_s")}),
         ("A newer version", {"fields": (("successor", "successor_at", "replaced_at"),)}),
         ("How much it is asked for", {"fields": (("rate", "usual", "expected_at"),)}),
-        ("What servers say", {"fields": (("max_context_length", "format", "kind"),)}),
+        ("What servers say", {"fields": (("max_context_length", "format", "kind"), ("size_bytes", "params"))}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LanguageModel]:
@@ -89,10 +101,12 @@ class ModelAdmin(Waking):
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: LanguageModel | None = None) -> tuple[str, ...]:
-        return self.readonly_fields if obj else (*self.readonly_fields, "successor")
+        return (*self.readonly_fields, "key") if obj else (*self.readonly_fields, "successor")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Save; a changed successor is a swap, or the end of one."""
+        """Save; a changed size is the operator's, a changed successor is a swap, or the end of one."""
+        if "size_gb" in form.changed_data and "size_source" not in form.changed_data:
+            obj.size_source = LanguageModel.SizeSource.OPERATOR
         super().save_model(request, obj, form, change)
         if "successor" in form.changed_data:
             if obj.successor:
@@ -101,7 +115,12 @@ class ModelAdmin(Waking):
                 swap.undo(obj)
 
     def columns(self, form: Any) -> list[str]:
-        return [name for name in super().columns(form) if name != "successor"]
+        named = [name for name in super().columns(form) if name != "successor"]
+        return [*named, "size_source"] if "size_gb" in named and "size_source" not in named else named
+
+    @column("asked a minute", ordering="rate")
+    def asked(self, row: LanguageModel) -> str:
+        return f"{60 * row.rate:.2g}" if row.rate else "–"
 
     @column("servers", ordering="offers_n")
     def offered(self, row: Any) -> int:
@@ -125,16 +144,41 @@ class OfferAdmin(Record):
         "model",
         "server",
         "pinned",
-        "key",
         "format",
-        "load_seconds",
-        "tokens_per_s",
-        "answer_seconds",
+        "loads_in",
+        "speed",
+        "answers_in",
         "cooldown_until",
-        "listed_at",
+        "cooldown_reason",
     )
     list_filter = ("pinned", "server", "format")
     search_fields = ("key", "model__key", "server__name")
+    fieldsets = (
+        (None, {"fields": (("model", "server", "pinned"), ("key", "format", "size_bytes"), "listed_at")}),
+        (
+            "What was learned of it there",
+            {
+                "fields": (
+                    ("load_seconds", "tokens_per_s", "prefill_per_s"),
+                    ("answer_seconds", "answer_spread", "answers"),
+                    ("context_limit", "answered_at"),
+                )
+            },
+        ),
+        ("What went wrong", {"fields": (("cooldown_until", "crashed_at"), "cooldown_reason")}),
+    )
+
+    @column("loads in", ordering="load_seconds")
+    def loads_in(self, row: Offer) -> str:
+        return span(row.load_seconds)
+
+    @column("tokens/s", ordering="tokens_per_s")
+    def speed(self, row: Offer) -> str:
+        return "–" if row.tokens_per_s is None else f"{row.tokens_per_s:.0f}"
+
+    @column("answers in", ordering="answer_seconds")
+    def answers_in(self, row: Offer) -> str:
+        return span(row.answer_seconds)
 
     def has_keep_permission(self, request: HttpRequest) -> bool:
         """Whether this person may have models kept loaded; the rows themselves nobody changes."""

@@ -17,6 +17,7 @@ from swwbot_site.lib.adminkit import Waking
 class PolicyAdmin(Waking):
     """Changes take effect in running engines at their next plan."""
 
+    readonly_fields = ("disk_busy", "rates_at", "usual_at")
     fieldsets = (
         ("Choosing", {"fields": (("strategy", "default_model", "region"), ("ageing_s", "overdue_s", "hedge_after_s"))}),
         ("Memory", {"fields": (("min_residency_s", "unload_delay_s"), ("keep_models_loaded", "preload"))}),
@@ -32,7 +33,8 @@ class PolicyAdmin(Waking):
                 )
             },
         ),
-        ("Failures", {"fields": (("max_attempts", "breaker_failures", "breaker_pause_s", "return_s"),)}),
+        ("Failures", {"fields": (("max_attempts", "return_s"), ("breaker_failures", "breaker_pause_s"))}),
+        ("What we see", {"fields": (("disk_busy", "rates_at", "usual_at"),)}),
         ("Looking after servers", {"fields": ("monitor", ("health_check_interval_s", "reconcile_interval_s"))}),
     )
 
@@ -40,6 +42,8 @@ class PolicyAdmin(Waking):
         """A strategy is one of those there are, plugins' included."""
         if db_field.name == "strategy":
             return ChoiceField(choices=[(name, name) for name in table()], help_text=db_field.help_text, initial=db_field.get_default())
+        if db_field.name.endswith("_s"):
+            kwargs["label"] = f"{db_field.name[:-2].replace('_', ' ').capitalize()}, s"
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -7,13 +7,18 @@ from django.contrib import admin
 from django.db.models import Count, FloatField, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
-from cluster.logic.lifecycle import HELD
+from cluster.catalogue import spent
+from cluster.explain import loaded, told
+from cluster.logic.lifecycle import HELD, PlacementState
 from cluster.models import Offer, Placement, Seat, Server
 from swwbot_site.lib import clock
-from swwbot_site.lib.adminkit import STATES, Record, Rows, Waking, column
-from swwbot_site.lib.words import ago
+from swwbot_site.lib.adminkit import STATES, Record, Rows, Waking, column, facts
+from swwbot_site.lib.words import ago, short
+
+UNLOADING, GONE = PlacementState.UNLOADING, PlacementState.GONE
 
 
 class ServerForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -53,7 +58,7 @@ class Placements(Rows):
 
     model = Placement
     verbose_name_plural = "models in memory"
-    fields = ("model", "state", "instance_id", "gb", "slots", "context_length", "pinned", "adopted", "loaded_at", "used_at", "failures")
+    fields = ("model", "state", "gb", "slots", "context_length", "pinned", "adopted", "loaded_at", "used_at", "failures", "rest_until")
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -65,7 +70,7 @@ class Offers(Rows):
 
     model = Offer
     verbose_name_plural = "models on disk"
-    fields = ("model", "key", "format", "load_seconds", "tokens_per_s", "cooldown_until", "cooldown_reason", "listed_at")
+    fields = ("model", "key", "pinned", "format", "load_seconds", "tokens_per_s", "answer_seconds", "cooldown_until", "cooldown_reason")
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -105,10 +110,15 @@ class ServerAdmin(Waking):
         "retry_at",
         "seen_at",
         "listed_at",
+        "returned_at",
+        "pool",
+        "withdrawn_at",
+        "spent",
     )
     fieldsets = (
         (None, {"fields": (("name", "url"), ("token", "forget_token"), ("dialect", "enabled", "draining"))}),
         ("What it may do", {"fields": (("budget_gb", "slots", "max_models"), ("formats", "preferred_models"), ("region", "weight"))}),
+        ("What it costs", {"fields": (("price_in", "price_out", "daily_budget"), "spent")}),
         (
             "What we see of it",
             {
@@ -116,7 +126,8 @@ class ServerAdmin(Waking):
                     ("state", "state_reason", "state_since"),
                     ("detected", "version", "jit"),
                     ("latency_ms", "failures", "retry_at"),
-                    ("seen_at", "listed_at"),
+                    ("seen_at", "listed_at", "returned_at"),
+                    ("pool", "withdrawn_at"),
                 )
             },
         ),
@@ -138,6 +149,10 @@ class ServerAdmin(Waking):
     @column("state", ordering="state", label=STATES)
     def badge(self, row: Server) -> str:
         return "draining" if row.state == "online" and row.draining else row.state
+
+    @column("spent today")
+    def spent(self, row: Server) -> str:
+        return "–" if row.daily_budget is None else f"{spent(clock.now()).get(row.pk, 0.0):.2f} since midnight UTC"
 
     @column("memory", ordering="held_gb")
     def memory(self, row: Any) -> str:
@@ -168,23 +183,17 @@ class ServerAdmin(Waking):
 class PlacementAdmin(Record):
     """Every model that is, or was, in a server's memory."""
 
-    list_display = (
-        "model",
-        "server",
-        "badge",
-        "gb",
-        "seats_taken",
-        "instance_id",
-        "pinned",
-        "adopted",
-        "loaded_at",
-        "used_at",
-        "failures",
-        "reason",
-    )
-    list_filter = ("state", "pinned", "adopted", "server")
+    list_display = ("model", "server", "badge", "gb", "seats_taken", "pinned", "origin", "used", "said")
+    list_filter = ("state", "pinned", "adopted", "preloaded", "server")
     search_fields = ("instance_id", "model__key", "server__name")
     ordering = ("-id",)
+    fieldsets = (
+        (None, {"fields": (("model", "server", "state"), ("instance_id", "slots", "seats_taken"), ("gb", "context_length", "pinned"))}),
+        ("Why", {"fields": ("decided", ("caused_by", "adopted", "preloaded"), ("duplicate", "served"))}),
+        ("When", {"fields": (("created_at", "load_deadline", "loaded_at"), ("used_at", "expires_at", "ended_at"))}),
+        ("Failures", {"fields": (("failures", "rest_until"),)}),
+    )
+    readonly_fields = ("decided", "seats_taken")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Placement]:
         found: QuerySet[Placement] = super().get_queryset(request)
@@ -192,8 +201,25 @@ class PlacementAdmin(Record):
 
     @column("state", ordering="state", label=STATES)
     def badge(self, row: Placement) -> str:
-        return row.state
+        resting = row.state == PlacementState.LOADED and row.failures and row.rest_until and row.rest_until > clock.now()
+        return "resting" if resting else row.state
 
     @column("slots taken")
     def seats_taken(self, row: Any) -> str:
         return f"{row.taken} of {row.slots}"
+
+    @column("used", ordering="used_at")
+    def used(self, row: Placement) -> str:
+        return ago(row.used_at or row.loaded_at, clock.now())
+
+    @column("loaded by")
+    def origin(self, row: Placement) -> str:
+        return "somebody else" if row.adopted else "a guess" if row.preloaded else row.caused_by or "the cluster"
+
+    @column("why it was loaded, or how it ended")
+    def said(self, row: Placement) -> str:
+        return short(str(row.departure.get("why", "")) if row.state in (UNLOADING, GONE) and row.departure else row.reason, 90)
+
+    @column("in and out of memory")
+    def decided(self, row: Placement) -> SafeString:
+        return facts(told(loaded(row)))

@@ -1,6 +1,7 @@
 """Fair shares: who may have how much when all want more than there is."""
 
 from django.contrib import admin
+from django.http import HttpRequest
 
 from cluster.models import Share
 from swwbot_site.lib.adminkit import Waking
@@ -15,3 +16,7 @@ class ShareAdmin(Waking):
     ordering = ("caller",)
     readonly_fields = ("charged_until",)
     fields = ("caller", "weight", "charged_until")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Share | None = None) -> tuple[str, ...]:
+        """Requests name their caller; only a new row may say which it is about."""
+        return (*self.readonly_fields, "caller") if obj else self.readonly_fields

@@ -6,7 +6,10 @@ from rest_framework import serializers
 
 
 class HeldSerializer(serializers.Serializer[Any]):
-    """A model in a server's memory; `in_flight` of `slots` answers are being written. `progress`, 0 … 1, while it loads."""
+    """A model in a server's memory; `in_flight` of `slots` answers are being written. `progress`, 0 … 1, while it loads.
+
+    `rest_until`: it failed too often, and is asked nothing before. `preloaded`: loaded before anybody asked.
+    """
 
     model = serializers.CharField()
     instance = serializers.CharField()
@@ -18,6 +21,8 @@ class HeldSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
     used_at = serializers.DateTimeField(allow_null=True)
     progress = serializers.FloatField(allow_null=True)
+    rest_until = serializers.DateTimeField(allow_null=True)
+    preloaded = serializers.BooleanField()
 
 
 class MachineSerializer(serializers.Serializer[Any]):
@@ -45,13 +50,14 @@ class MachineSerializer(serializers.Serializer[Any]):
 
 
 class WaitingSerializer(serializers.Serializer[Any]):
-    """What waits for one model: `first` is the most urgent priority, `bands` counts by name of priority."""
+    """What waits for one model: `first` is the most urgent priority, `bands` counts by name of priority, `why` is told to the first of them."""
 
     model = serializers.CharField()
     count = serializers.IntegerField()
     first = serializers.IntegerField()
     since = serializers.DateTimeField()
     bands = serializers.DictField(child=serializers.IntegerField())
+    why = serializers.CharField()
 
 
 class OverviewSerializer(serializers.Serializer[Any]):

@@ -26,6 +26,11 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
             "max_models",
             "region",
             "weight",
+            "price_in",
+            "price_out",
+            "daily_budget",
+            "pool",
+            "withdrawn_at",
             "enabled",
             "draining",
             "state",
@@ -37,6 +42,7 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
             "latency_ms",
             "failures",
             "retry_at",
+            "returned_at",
             "seen_at",
             "listed_at",
         )
@@ -58,7 +64,12 @@ class OfferSerializer(serializers.ModelSerializer[Offer]):
             "format",
             "load_seconds",
             "tokens_per_s",
+            "prefill_per_s",
             "answer_seconds",
+            "answer_spread",
+            "answers",
+            "context_limit",
+            "crashed_at",
             "cooldown_until",
             "cooldown_reason",
             "listed_at",
@@ -80,7 +91,13 @@ class ModelSerializer(serializers.ModelSerializer[LanguageModel]):
             "aliases",
             "size_gb",
             "size_source",
+            "size_bytes",
+            "params",
             "context_length",
+            "cache_ttl_s",
+            "rate",
+            "usual",
+            "expected_at",
             "successor",
             "replaced_at",
             "max_context_length",
@@ -101,10 +118,16 @@ class WholeModelSerializer(ModelSerializer):
 
 
 class PlacementSerializer(serializers.ModelSerializer[Placement]):
-    """A model in a server's memory, or on its way in or out, or once there."""
+    """A model in a server's memory, or on its way in or out, or once there. `departure` says why it was told to leave.
+
+    `scores`: requests that its load served sooner (gain) and later (cost), and what the gain had to exceed (bar).
+    """
 
     server: serializers.SlugRelatedField[Server] = serializers.SlugRelatedField(slug_field="name", read_only=True)
     model: serializers.SlugRelatedField[LanguageModel] = serializers.SlugRelatedField(slug_field="key", read_only=True)
+
+    scores = serializers.DictField(child=serializers.FloatField(), read_only=True)
+    departure = serializers.DictField(read_only=True)
 
     class Meta:
         model = Placement
@@ -120,12 +143,17 @@ class PlacementSerializer(serializers.ModelSerializer[Placement]):
             "pinned",
             "adopted",
             "reason",
+            "scores",
+            "departure",
+            "caused_by",
+            "preloaded",
             "created_at",
             "load_deadline",
             "loaded_at",
             "used_at",
             "ended_at",
             "failures",
+            "rest_until",
         )
         read_only_fields = fields
 
@@ -150,6 +178,9 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
             "caller",
             "attempts",
             "queued_at",
+            "share_at",
+            "turn_at",
+            "leader",
             "not_before",
             "deadline",
             "seated_at",
@@ -181,7 +212,9 @@ class WholeGenerationSerializer(GenerationSerializer):
 
 @extend_schema_serializer(many=False)
 class PolicySerializer(serializers.ModelSerializer[ClusterPolicy]):
-    """How the cluster behaves. Times are in seconds."""
+    """How the cluster behaves. Times are in seconds. `scale_webhook` is empty where nobody is called."""
+
+    scale_webhook = serializers.CharField(read_only=True)
 
     class Meta:
         model = ClusterPolicy

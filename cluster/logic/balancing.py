@@ -70,6 +70,8 @@ class Strategy:
 
     seat: Callable[[Candidate], Score]
     load: Callable[[Site], Score]
+    terms: tuple[str, ...] = ()
+    """What the numbers of a seat's score are, for people; the first that differs decides, the lower one wins."""
 
 
 def answer_s(mean: float | None, spread: float | None, answers: float, usual: float) -> float:
@@ -103,11 +105,33 @@ def _expected_time(c: Candidate) -> Score:
 
 
 STRATEGIES: Final[dict[str, Strategy]] = {
-    "least-loaded": Strategy(seat=_least_loaded, load=lambda s: (s.in_flight / s.weight, -s.free_gb)),
-    "round-robin": Strategy(seat=_round_robin, load=lambda s: (s.loaded_at,)),
-    "model-affinity": Strategy(seat=_model_affinity, load=lambda s: (s.liking, s.free_gb)),
-    "memory-based": Strategy(seat=_memory_based, load=lambda s: (-s.budget_gb, -s.free_gb)),
-    "expected-time": Strategy(seat=_expected_time, load=lambda s: (s.liking, round(s.load_s, 1), s.free_gb)),
+    "least-loaded": Strategy(
+        seat=_least_loaded,
+        load=lambda s: (s.in_flight / s.weight, -s.free_gb),
+        terms=("in flight on the server, by weight", "part of the slots taken", "last used"),
+    ),
+    "round-robin": Strategy(seat=_round_robin, load=lambda s: (s.loaded_at,), terms=("seats of this plan", "last used", "in flight")),
+    "model-affinity": Strategy(
+        seat=_model_affinity,
+        load=lambda s: (s.liking, s.free_gb),
+        terms=("preferred (0 by name, 1 any, 2 no)", "part of the slots taken, most first"),
+    ),
+    "memory-based": Strategy(
+        seat=_memory_based,
+        load=lambda s: (-s.budget_gb, -s.free_gb),
+        terms=("GB for models, most first", "GB free, most first", "part of the slots taken"),
+    ),
+    "expected-time": Strategy(
+        seat=_expected_time,
+        load=lambda s: (s.liking, round(s.load_s, 1), s.free_gb),
+        terms=(
+            "times the fastest (0: as good as)",
+            "part of the slots taken",
+            "preferred (0 by name, 1 any, 2 no)",
+            "seats of this plan",
+            "last used",
+        ),
+    ),
 }
 """Fewest in flight · who waited longest for a turn · the fullest, others stay free for other models · the most memory · soonest done."""
 

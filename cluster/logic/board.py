@@ -9,19 +9,25 @@ from cluster.logic.state import ClusterState, Demand, OfferView, PlacementView, 
 
 @dataclass(slots=True)
 class Pressure:
-    """What waits for one model and got no seat: how many, since when the first, until when at the soonest, the best priority."""
+    """What waits for one model and got no seat: how many, since when the first, the best priority; how many have a deadline, and which."""
 
     waiting: int = 0
     oldest: float = float("inf")
-    deadline: float = float("inf")
     priority: int = 99
+    timed: float = 0.0
+    deadline: float = float("inf")
+    """The soonest."""
+    latest: float = 0.0
+    """The last deadline; 0 where it is not known."""
 
     def add(self, need: Demand, left: int) -> None:
         self.waiting += left
         self.oldest = min(self.oldest, need.oldest)
         self.priority = min(self.priority, need.priority)
         if need.deadline is not None:
+            self.timed += left if need.timed is None else left * need.timed / need.waiting
             self.deadline = min(self.deadline, need.deadline)
+            self.latest = max(self.latest, need.latest or 0.0)
 
 
 NOTHING = Pressure()
@@ -57,6 +63,8 @@ class Board:
     """By server: what is loaded, not pinned, and had nothing in flight when the plan began."""
     outgoing: dict[int, list[float]] = field(default_factory=dict)
     """By server: GB of each instance that is leaving already."""
+    crowd: float | None = None
+    """Requests a second for each server that is well, once somebody asks."""
     _copies: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -90,12 +98,12 @@ class Board:
         return placement.in_flight == 0 and placement.state is PlacementState.LOADED and placement.id not in self.taken
 
     def copies(self, model_id: int) -> int:
-        """Instances that are loaded, loading or decided on, less those that leave."""
+        """Instances on servers that are well: loaded, loading or decided on, less those that leave."""
         there = self._copies.get(model_id)
         if there is None:
-            there = 0
+            there, servers = 0, self.state.servers
             for placement in self.state.by_model.get(model_id, ()):
-                if placement.state is not PlacementState.UNLOADING:
+                if placement.state is not PlacementState.UNLOADING and servers[placement.server_id].well:
                     there += 1
             self._copies[model_id] = there
         return there + self.change.get(model_id, 0)

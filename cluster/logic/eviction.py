@@ -12,6 +12,10 @@ TRIFLE = 2e-4
 """What a GB is worth that nobody asks for: of two such, the smaller goes."""
 
 
+OWED_S = 60.0
+"""So long what was loaded for somebody is kept for their first answer. Not for ever: it may be one that never answers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Eviction:
     """The placements that go, and what their going costs, in requests that will be served later."""
@@ -21,12 +25,11 @@ class Eviction:
 
 
 def evictable_at(board: Board, placement: PlacementView) -> float:
-    """From when an idle placement may go for another model; never if it is busy, pinned, leaving, or still owes its first answer."""
+    """From when an idle placement may go for another model, later if it still owes its first answer; never if busy, pinned or leaving."""
     if placement.pinned or placement.id in board.leaving or not board.idle(placement):
         return NEVER
-    if not placement.served and board.pressure.get(placement.model_id, NOTHING).waiting:
-        return NEVER
-    return placement.since + board.policy.min_residency_s
+    owed = not placement.served and board.pressure.get(placement.model_id, NOTHING).waiting
+    return placement.since + max(OWED_S if owed else 0.0, board.policy.min_residency_s)
 
 
 def _ripe(board: Board, server: ServerView, knobs: Knobs) -> list[tuple[float, float, int, float, PlacementView]]:
@@ -70,7 +73,7 @@ def choose(board: Board, server: ServerView, lack_gb: float, surplus: int, knobs
     """The cheapest set found that frees `lack_gb` and at least `surplus` instances, or None.
 
     By worth per GB until it is enough, less what that makes needless; or one alone where that is cheaper. Never busy or pinned ones,
-    never one within its minimum residency, never one that has not yet served those it was loaded for.
+    never one within its minimum residency, or that was just loaded for somebody whom it has not served yet.
     """
     ripe = sorted(_ripe(board, server, knobs))
     taken: list[PlacementView] = []
@@ -103,7 +106,7 @@ def emptied(board: Board, server: ServerView, lack_gb: float, surplus: int, quan
     """The set that makes room once it has run empty, busy ones among it; None if nothing could.
 
     For a demand that has waited too long. Who is emptiest goes first, so that the choice stays the same while it runs empty. What was
-    loaded less than `quantum` times the duration of its load ago stays, and so does what still owes its first answer.
+    loaded less than `quantum` times the duration of its load ago stays, and so does, for a while, what still owes its first answer.
     """
     order = []
     for placement in board.state.by_server[server.id]:
@@ -114,10 +117,10 @@ def emptied(board: Board, server: ServerView, lack_gb: float, surplus: int, quan
             or placement.id in board.withheld
         ):
             continue
-        if placement.model_id in board.pressure and (
-            not placement.served or placement.since + quantum * placement.gb / server.gb_per_s > board.now
-        ):
-            continue
+        if placement.model_id in board.pressure:
+            turn_s = quantum * placement.gb / server.gb_per_s
+            if placement.since + (turn_s if placement.served else max(turn_s, OWED_S)) > board.now:
+                continue
         order.append((placement.in_flight, worth(board, placement.model_id, knobs), placement.id, placement))
     chosen: list[PlacementView] = []
     freed = 0.0

@@ -36,6 +36,11 @@ def decayed(rate: float, dt: float, arrivals: float = 0.0) -> float:
     return rate * math.exp(-max(0.0, dt) / TAU_S) + arrivals / TAU_S
 
 
+def spaced(arrivals: int, dt: float) -> float:
+    """What so many arrivals, evenly over the last `dt` seconds, add to a rate: while no engine runs a queue may gather for hours."""
+    return arrivals * -math.expm1(-dt / TAU_S) / dt
+
+
 def corrected(rate: float, age_s: float) -> float:
     """A decayed rate when counting began only `age_s` ago; otherwise a new cluster would believe that too little is wanted.
 

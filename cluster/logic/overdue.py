@@ -43,6 +43,7 @@ def _force(board: Board, need: Demand, knobs: Knobs) -> Load | str:
     """The load for an overdue demand; or what runs empty for it; or an empty text if no server comes into question now."""
     model = board.state.models[need.model_id]
     best: tuple[tuple[object, ...], ServerView, list[PlacementView]] | None = None
+    coming: ServerView | None = None
     for offer in board.state.offering(need.model_id, need.pin_id):
         server = may(board, offer)
         if server is None or not server.well or board.busy(server.id) or model.need_gb > server.budget_gb:
@@ -52,15 +53,18 @@ def _force(board: Board, need: Demand, knobs: Knobs) -> Load | str:
         lack, over = model.need_gb - EPSILON_GB - board.free[server.id], surplus(board, server)
         there = board.state.by_server[server.id]
         leaving = [p for p in there if p.state is PlacementState.UNLOADING]
-        if leaving and lack > 0 >= lack - sum(p.gb for p in leaving):
-            board.promised.add(server.id)
-            return f"room for {model.key} is being made on {server.name}"
+        if any(p.model_id == model.id for p in leaving) or (leaving and lack > 0 >= lack - sum(p.gb for p in leaving)):
+            coming = coming or server
+            continue
         chosen = [] if lack <= 0 and over <= 0 else emptied(board, server, max(0.0, lack), max(0, over), QUANTUM, knobs)
         if chosen is None:
             continue
         score = (server.far, sum(p.in_flight for p in chosen), sum(p.gb for p in chosen), server.id)
         if best is None or score < best[0]:
             best = (score, server, chosen)
+    if coming and (best is None or best[2]):
+        board.promised.add(coming.id)
+        return f"room for {model.key} is being made on {coming.name}"
     if best is None:
         return ""
     _, server, chosen = best

@@ -25,7 +25,7 @@ from cluster.logic.decision import Impossible, Load, Plan, Seat, Wait
 from cluster.logic.eviction import NEVER
 from cluster.logic.hopeless import hopeless
 from cluster.logic.lifecycle import PlacementState
-from cluster.logic.room import Wish, best, earned
+from cluster.logic.room import Wish, best, earned, widest
 from cluster.logic.seating import seats
 from cluster.logic.state import USUAL_GB_PER_S, ClusterState, Demand, PlanPolicy
 from cluster.logic.value import KNOBS, TOP, Knobs
@@ -99,17 +99,19 @@ def _loads(
         gain = earned(board, wish, knobs, knobs.target_free) / board.state.models[wish.model_id].need_gb
         earns[wish.model_id] = max(gain, earns.get(wish.model_id, 0.0))
         ranked.append((wish.pin_id or ALL, wish))  # who may run on one server only chooses before who may run anywhere
-    for place, (_, wish) in enumerate(sorted(ranked, key=lambda r: (-earns[r[1].model_id], r[1].model_id, r[0]))):
+    weighed, gap = 0, widest(board)
+    for _, wish in sorted(ranked, key=lambda r: (-earns[r[1].model_id], r[1].model_id, r[0])):
         coming = [server_id for server_id in board.coming.get(wish.model_id, ()) if wish.pin_id in (None, server_id)]
         if coming:
             why = f"{board.state.models[wish.model_id].key} is loading on {board.state.servers[coming[0]].name}"
             waits.append(Wait(model_id=wish.model_id, pin_id=wish.pin_id, until=None, why=why))
             continue
-        if place >= TOP:
+        if weighed >= (TOP if loads or board.state.models[wish.model_id].need_gb > gap else 2 * TOP):
             why = "other models come first: they earn more for each GB of memory"
             waits.append(Wait(model_id=wish.model_id, pin_id=wish.pin_id, until=None, why=why))
             continue
-        found = best(board, wish, strategy, knobs)
+        found, seen = best(board, wish, strategy, knobs)
+        weighed += seen > 0
         if isinstance(found, Load):
             loads.append(found)
         else:
@@ -138,12 +140,14 @@ def _wishes(board: Board, left: Iterable[tuple[Demand, int]]) -> list[Wish]:
 
 def _load_s(board: Board, need: Wish) -> float:
     """How long a load takes where it is fastest, of the first few servers that come into question."""
-    found = NEVER
-    for offer in board.state.offers.get(need.model_id, ())[:LOOKED_AT]:
+    found: list[float] = []
+    for offer in board.state.offering(need.model_id, need.pin_id):
         server = board.state.servers.get(offer.server_id)
-        if server is not None and server.well and need.pin_id in (None, server.id):
-            found = min(found, board.load_s(need.model_id, server, offer))
-    return found if found != NEVER else board.state.models[need.model_id].need_gb / USUAL_GB_PER_S
+        if server is not None and server.well:
+            found.append(board.load_s(need.model_id, server, offer))
+            if len(found) == LOOKED_AT:
+                break
+    return min(found, default=board.state.models[need.model_id].need_gb / USUAL_GB_PER_S)
 
 
 def _settled(board: Board, wish: Wish) -> str:

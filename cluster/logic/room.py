@@ -105,8 +105,8 @@ def options(board: Board, wish: Wish, strategy: Strategy, knobs: Knobs, limit: f
 
 def _displace(found: Options, board: Board, model: ModelView, full: list[_Full], knobs: Knobs, limit: float) -> None:
     """The cheapest set that may go, over all servers without room: those first where even the cheapest GB cost least."""
-    for *last, least, _, lack, over, server, offer in sorted(full, key=lambda one: one[:4]):
-        if found.swap is not None and (*last, least) > found.swap[0][:3]:
+    for far, avoid, least, _, lack, over, server, offer in sorted(full, key=lambda one: one[:4]):
+        if found.swap is not None and (far, avoid, least) > found.swap[0][:3]:
             break
         choice = eviction.choose(board, server, lack, over, knobs)
         if choice is None:
@@ -116,7 +116,7 @@ def _displace(found: Options, board: Board, model: ModelView, full: list[_Full],
             found.dear = True
             continue
         dislike = 1.0 + 0.25 * liked(server, model.key)
-        swap = (*last, round(choice.cost * dislike, 9), board.load_s(model.id, server, offer) / server.weight, server.id)
+        swap = (far, avoid, round(choice.cost * dislike, 9), board.load_s(model.id, server, offer) / server.weight, server.id)
         if found.swap is None or swap < found.swap[0]:
             found.swap = (swap, server, choice)
 
@@ -184,17 +184,23 @@ def load(board: Board, wish: Wish, server: ServerView, victims: Sequence[Placeme
     )
 
 
-def best(board: Board, wish: Wish, strategy: Strategy, knobs: Knobs) -> Load | tuple[str, float]:
-    """The load that fulfils a wish, or why there is none now and when to look again."""
+def widest(board: Board) -> float:
+    """GB of the largest room on a server that is well and not loading."""
+    servers = board.state.servers
+    return max((gb for server_id, gb in board.free.items() if servers[server_id].well and not board.busy(server_id)), default=0.0)
+
+
+def best(board: Board, wish: Wish, strategy: Strategy, knobs: Knobs) -> tuple[Load | tuple[str, float], int]:
+    """The load that fulfils a wish, or why there is none now and when to look again; and how many servers came into question."""
     model = board.state.models[wish.model_id]
     strain, theta = value.strain(board.state.disk, knobs), value.reluctance(board.state.disk, knobs)
     hoped = earned(board, wish, knobs, knobs.target_free)
     if hoped <= 0:
-        return _useless(board, wish), NEVER
+        return (_useless(board, wish), NEVER), 0
     found = options(board, wish, strategy, knobs, limit=hoped / theta)
-    if found.coming:
+    if found.coming and not found.room:
         board.promised.add(found.coming.id)
-        return f"room for {model.key} is being made on {found.coming.name}", NEVER
+        return (f"room for {model.key} is being made on {found.coming.name}", NEVER), found.seen
     victims: tuple[PlacementView, ...] = ()
     cost = 0.0
     if found.room:
@@ -207,15 +213,16 @@ def best(board: Board, wish: Wish, strategy: Strategy, knobs: Knobs) -> Load | t
             lasting = value.wanted(model, wish.copies, knobs.target, knobs) - wish.copies >= knobs.lasting
             price = knobs.price if not wish.copies else knobs.price_free if lasting else knobs.price_copy
     else:
-        return _closed(board, wish, found), min([found.until, *(eviction.ripens(board, server) for server in found.closed)])
-    bar = cost * theta + price * strain * model.need_gb * value.toil(server.gb_per_s, knobs)
+        until = min([found.until, *(eviction.ripens(board, server) for server in found.closed)])
+        return (_closed(board, wish, found), until), found.seen
+    bar = cost * theta + price * strain * value.crowd(board, knobs) * model.need_gb * value.toil(server.gb_per_s, knobs)
     if hoped <= bar:
-        return CHEAPER, NEVER
+        return (CHEAPER, NEVER), found.seen
     gone = ", ".join(board.state.models[p.model_id].key for p in victims)
     copy = "one more copy, " if wish.copies else ""
     free = f"{server.name} has room ({board.free[server.id]:.1f} GB free) and is best of {found.seen} by {board.policy.strategy}"
     swap = f"room on {server.name} by letting go {gone} (idle, and least missed)"
-    return load(board, wish, server, victims, copy + (swap if victims else free), gain=hoped, cost=cost, bar=bar)
+    return load(board, wish, server, victims, copy + (swap if victims else free), gain=hoped, cost=cost, bar=bar), found.seen
 
 
 def earned(board: Board, wish: Wish, knobs: Knobs, target: float) -> float:
@@ -223,7 +230,7 @@ def earned(board: Board, wish: Wish, knobs: Knobs, target: float) -> float:
     model = board.state.models[wish.model_id]
     if wish.copies:
         return value.more(model, wish.copies, wish.pressure, wish.load_s, board.now, knobs, target)
-    return value.first(model, wish.pressure, wish.load_s, board.now, knobs)
+    return value.first(model, wish.pressure, wish.load_s, board.now, board.state.disk, knobs)
 
 
 def _useless(board: Board, wish: Wish) -> str:

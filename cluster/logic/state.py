@@ -123,6 +123,10 @@ class Demand:
     turn: float
     oldest: float
     deadline: float | None = None
+    latest: float | None = None
+    """The last deadline; None: the newest request has as much time as the oldest had."""
+    timed: int | None = None
+    """How many have a deadline; None: all, if one has."""
     caller: str = ""
     """Who waits first."""
 

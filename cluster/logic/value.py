@@ -18,19 +18,23 @@ class Knobs:
 
     horizon_s: float = 60.0
     """A load is credited with the arrivals of so many seconds after it."""
-    keep_s: float = 94.0
+    keep_s: float = 100.0
     """An eviction is charged the arrivals of so many seconds after it."""
     theta: float = 3.0
     """How many times its cost a load must earn while the disks are busy; 1 when they are idle."""
-    age_s: float = 60.0
+    age_s: float = 52.5
     """The wait at which a request counts double; its square law makes it five times at twice that."""
-    late: float = 2.3
+    late: float = 1.4
     """Extra weight just before the deadline."""
-    price: float = 1.0
+    mercy: float = 10.0
+    """How much more of that for each part of their time that the disks have left."""
+    disk_full: float = 0.85
+    """From this share on they have no time left."""
+    price: float = 1.8
     """What a GB from a busy disk must earn when it displaces something."""
     price_copy: float = 0.4
     """The same for one more copy for a queue that will pass."""
-    price_free: float = 0.15
+    price_free: float = 0.3
     """The same where nothing of worth goes, and for a copy that is needed for good."""
     spare: float = 0.05
     """What costs less is nothing of worth."""
@@ -38,6 +42,8 @@ class Knobs:
     """What nobody has asked for since t seconds is believed to be asked for at most so many times in the next t."""
     usual_gb_per_s: float = 2.0
     """The speed of loading at which the prices and the worth of what goes are meant; where loads are quicker, a mistake costs less."""
+    usual_rate: float = 1.0
+    """The requests a second of each server from which on they are meant: a busy disk keeps so many others waiting while it loads."""
     target: float = 1.0
     """Occupancy of all slots above which one more copy is worth displacing something."""
     air: float = 0.2
@@ -50,9 +56,9 @@ class Knobs:
     """The part of the load's duration in which the copies there are believed to work the queue off."""
     disk_low: float = 0.02
     """Up to this share of their time the disks count as idle."""
-    disk_high: float = 0.15
+    disk_high: float = 0.2
     """From this share on they count as busy."""
-    disk_calm: float = 0.05
+    disk_calm: float = 0.03
     """From this share on, nothing is evicted that is worth nearly as much."""
     lasting: float = 0.5
     """From this part of a copy on, long-run work counts as needing it for good."""
@@ -73,6 +79,19 @@ def reluctance(disk: float, knobs: Knobs) -> float:
     return 1.0 + (knobs.theta - 1.0) * min(1.0, disk / knobs.disk_calm)
 
 
+def crowd(board: Board, knobs: Knobs) -> float:
+    """How much a busy disk keeps from others, 0 … 1: where few requests come, hardly anybody waits behind a load."""
+    if board.crowd is None:
+        servers = sum(1 for server in board.state.servers.values() if server.well)
+        board.crowd = sum(model.rate for model in board.state.models.values()) / max(1, servers)
+    return min(1.0, board.crowd / knobs.usual_rate)
+
+
+def mercy(disk: float, knobs: Knobs) -> float:
+    """The extra weight just before the deadline: while the disks have time left nobody needs to miss one."""
+    return knobs.late * (1.0 + knobs.mercy * max(0.0, knobs.disk_full - disk))
+
+
 def toil(gb_per_s: float, knobs: Knobs) -> float:
     """How much a load costs on a server of such a speed, against the usual one."""
     return min(1.0, knobs.usual_gb_per_s / gb_per_s)
@@ -83,21 +102,28 @@ def weight(priority: int) -> float:
     return float(2.0 ** ((50 - priority) / 25))
 
 
-def first(model: ModelView, pressure: Pressure, load_s: float, now: float, knobs: Knobs) -> float:
+def first(model: ModelView, pressure: Pressure, load_s: float, now: float, disk: float, knobs: Knobs) -> float:
     """What the first instance earns: who waits and will still be there when it is loaded, who comes meanwhile and soon after."""
     queue = float(pressure.waiting)
     if not queue:
         return 0.0
     oldest = max(0.0, now - pressure.oldest)
     patience = pressure.deadline - pressure.oldest
-    late = oldest + load_s - patience
-    if late > 0:  # waits are spread evenly up to the oldest: this part misses its deadline during the load
-        if pressure.waiting == 1 or oldest <= late:
+    if now + load_s > pressure.deadline:
+        queue -= pressure.timed * (1.0 - _saved(pressure, now + load_s, now))
+        if queue <= 0:
             return 0.0
-        queue *= 1.0 - late / oldest
     soon = min(patience, oldest + load_s)
-    urgency = 1.0 + (soon / knobs.age_s) ** 2 + knobs.late * (soon / patience) ** 8
+    urgency = 1.0 + (soon / knobs.age_s) ** 2 + mercy(disk, knobs) * (soon / patience if soon < patience else 1.0) ** 8
     return (queue + model.rate * (load_s + knobs.horizon_s)) * urgency * weight(pressure.priority)
+
+
+def _saved(pressure: Pressure, then: float, now: float) -> float:
+    """Which part, 0 … 1, of those with a deadline is still there `then`: deadlines are spread evenly from the soonest to the last."""
+    latest = pressure.latest or now + pressure.deadline - pressure.oldest
+    if pressure.waiting == 1 or latest <= then:
+        return 0.0
+    return (latest - then) / (latest - pressure.deadline)
 
 
 def wanted(model: ModelView, copies: int, target: float, knobs: Knobs) -> float:

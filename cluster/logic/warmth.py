@@ -8,9 +8,9 @@ from cluster.logic.balancing import Strategy
 from cluster.logic.board import Board, Pressure
 from cluster.logic.decision import Load, Unload
 from cluster.logic.lifecycle import PlacementState
-from cluster.logic.preload import likely
+from cluster.logic.preload import MENTION_S, likely
 from cluster.logic.room import Wish, load, options
-from cluster.logic.state import PlacementView
+from cluster.logic.state import ModelView, PlacementView, PlanPolicy
 from cluster.logic.value import Knobs, wanted
 
 AHEAD_S: Final = 600.0
@@ -18,6 +18,9 @@ AHEAD_S: Final = 600.0
 
 PROBABLE: Final = 1.0
 """Expected requests within that time, from which on that is so."""
+
+EVEN: Final = 0.5
+"""The chance from which on somebody who was mentioned is expected to be asked."""
 
 TRIED: Final = 3
 """So many of the likeliest are tried in one plan."""
@@ -75,10 +78,28 @@ def _loaded(board: Board, model_id: int) -> bool:
     )
 
 
+def _expected(policy: PlanPolicy, model: ModelView) -> float:
+    """How many requests are likely soon enough to load it for them; 0 if too few.
+
+    Where unused models are unloaded, only a mention counts that outlives the delay: what was loaded for a guess would leave unused, and
+    be guessed at again.
+    """
+    mentioned = model.mention * MENTION_S >= EVEN
+    if not policy.keep_models_loaded:
+        return likely(0.0, 0.0, model.mention, AHEAD_S) if mentioned and policy.unload_delay_s >= MENTION_S else 0.0
+    expected = likely(model.rate, model.usual, model.mention, AHEAD_S)
+    return expected if mentioned or expected >= PROBABLE else 0.0
+
+
+def _about(board: Board, model_id: int) -> bool:
+    """Whether it is in some memory, or on its way in or out."""
+    return any(board.state.servers[p.server_id].well for p in board.state.by_model.get(model_id, ()))
+
+
 def kept(board: Board, strategy: Strategy, knobs: Knobs) -> list[Load]:
     """Loads of what is to stay loaded on a server and is not there: into room that there is; nothing goes for it. It is no guess."""
     found = []
-    for model_id in sorted(board.state.kept):
+    for model_id in sorted(board.state.kept.keys() & board.state.models.keys()):  # a model may be gone that the offers still name
         for offer in board.state.kept[model_id]:
             wish = Wish(model_id=model_id, pin_id=offer.server_id, pressure=Pressure())
             room = options(board, wish, strategy, knobs, limit=0.0).room
@@ -93,10 +114,10 @@ def preload(board: Board, strategy: Strategy, knobs: Knobs) -> list[Load]:
         return []
     ranked = []
     for model in board.state.models.values():
-        if board.state.by_model.get(model.id) or not board.state.offers.get(model.id) or model.successor_id is not None:
+        if _about(board, model.id) or not board.state.offers.get(model.id) or model.successor_id is not None:
             continue
-        expected = likely(model.rate, model.usual, model.mention, AHEAD_S)
-        if expected >= PROBABLE:
+        expected = _expected(board.policy, model)
+        if expected:
             ranked.append((-expected, model.id))
     for negative, model_id in sorted(ranked)[:TRIED]:
         wish = Wish(model_id=model_id, pin_id=None, pressure=Pressure())

@@ -25,6 +25,8 @@ class Notice(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        verbose_name = "call for servers"
+        verbose_name_plural = "calls for servers"
         constraints = [
             models.UniqueConstraint(name="notice_open_once", fields=["event", "subject"], condition=Q(closed_at__isnull=True)),
         ]

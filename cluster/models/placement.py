@@ -23,6 +23,12 @@ class Placement(Leased):
     pinned = models.BooleanField(default=False, help_text="Never evicted.")
     adopted = models.BooleanField(default=False, help_text="Somebody else loaded it.")
     reason = models.TextField(blank=True, help_text="Why it was loaded, or how it ended.")
+    scores = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="What its load was worth: requests served sooner (gain) and later (cost), and what the gain had to exceed (bar).",
+    )
+    departure = models.JSONField(default=dict, blank=True, help_text="Why it was told to leave, and for which model.")
     caused_by = models.CharField(max_length=100, blank=True, help_text="Whose request it was loaded for; the load is on their account.")
     preloaded = models.BooleanField(default=False, help_text="Loaded before anybody asked.")
     duplicate = models.BooleanField(default=False, help_text="Its server has the model a second time; this one leaves once it is idle.")

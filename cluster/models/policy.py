@@ -52,7 +52,7 @@ class ClusterPolicy(models.Model):
     monitor = models.BooleanField(
         "health monitor", default=False, help_text="On: every server is probed every health check interval. Off: requests show health."
     )
-    health_check_interval_s = models.FloatField(default=10.0)
+    health_check_interval_s = models.FloatField(default=10.0, help_text="Between two looks of the health monitor at a server.")
     load_poll_interval_s = models.FloatField(default=5.0, help_text="Between two looks at a load that outlived its request (pollInterval).")
     max_load_attempts = models.PositiveSmallIntegerField(
         default=60, help_text="Such looks before the load counts as failed (maxLoadAttempts)."

@@ -110,7 +110,7 @@ class Server(models.Model):
     withdrawn_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="When its pool manager took it back: it finishes what it has, then it is disabled."
     )
-    enabled = models.BooleanField(default=True)
+    enabled = models.BooleanField(default=True, help_text="Off: it gets nothing, and nobody looks at it.")
     draining = models.BooleanField(default=False, help_text="It finishes what it has and gets nothing new.")
 
     state = models.CharField(max_length=20, choices=[(s.value, s.value) for s in ServerState], default=ServerState.UNKNOWN, editable=False)

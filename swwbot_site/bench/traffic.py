@@ -7,8 +7,10 @@ each row also says who took them.
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from threading import Barrier
 
 import psutil
 from django.db import connection, transaction
@@ -29,6 +31,12 @@ SLOTS = 512
 
 LATENCIES_MS = (0, 50, 1000)
 LIMIT_S = 60.0
+CALLERS = 4
+"""How many submit at the same time."""
+
+ENTITIES = 16
+"""How many they submit for."""
+
 _PAUSE_S = 0.002
 _LOOK_S = 0.5
 
@@ -143,17 +151,33 @@ def still(hall: Hall, seconds: float) -> dict[str, object]:
 def keep(hall: Hall, model: str, in_flight: int, seconds: float, most: int = 1 << 30) -> int:
     """Submit whenever fewer than `in_flight` wait or run, each in a transaction of its own, `most` in all. Returns how many."""
     end, looked, count = time.monotonic() + seconds, 0.0, 0
-    while count < most and (now := time.monotonic()) < end:
-        missing = in_flight - _waiting()
-        for _ in range(min(missing, most - count)):
-            put(model, count)
-            count += 1
-        if now - looked > _LOOK_S:
-            hall.look()
-            looked = now
-        if missing <= in_flight // 16:
-            time.sleep(_PAUSE_S)
+    with _callers() as callers:
+        while count < most and (now := time.monotonic()) < end:
+            missing = min(in_flight - _waiting(), most - count)
+            list(callers.map(put, [model] * missing, range(count, count + missing)))
+            count += max(0, missing)
+            if now - looked > _LOOK_S:
+                hall.look()
+                looked = now
+            if missing <= in_flight // 16:
+                time.sleep(_PAUSE_S)
     return count
+
+
+@contextmanager
+def _callers() -> Iterator[ThreadPoolExecutor]:
+    """A few who submit at the same time, each on a connection of its own."""
+    together = Barrier(CALLERS)
+    with ThreadPoolExecutor(CALLERS) as pool:
+        try:
+            yield pool
+        finally:
+            list(pool.map(_hang_up, [together] * CALLERS))
+
+
+def _hang_up(together: Barrier) -> None:
+    connection.close()
+    together.wait(timeout=30)  # so that every thread closes its own
 
 
 def put(model: str, number: int) -> None:
@@ -161,7 +185,7 @@ def put(model: str, number: int) -> None:
     said = f"Say something about the number {number} of {time.monotonic_ns()}."
     messages = [{"role": "system", "content": "You are terse, friendly and never repeat yourself."}, {"role": "user", "content": said}]
     with transaction.atomic():
-        submit(model, Request(messages=messages, max_tokens=200), caller="bench", now=clock.now())
+        submit(model, Request(messages=messages, max_tokens=200), caller=f"bench-{number % ENTITIES}", now=clock.now())
 
 
 def drain(hall: Hall) -> None:

@@ -4,12 +4,13 @@ A form saves only what was changed in it: engines write other columns of the sam
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from django.db.models import JSONField, Model, QuerySet
 from django.forms import BaseModelForm, ModelForm
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
@@ -35,6 +36,7 @@ STATES: Final[dict[str, str]] = {
     "info": "info",
     "held": "warning",
     "draining": "warning",
+    "resting": "warning",
     "unloading": "warning",
     "misconfigured": "warning",
     "rate-limited": "warning",
@@ -152,6 +154,17 @@ class Rows(_Sealed, Inline):
     max_num = 0
     can_delete = False
     show_change_link = True
+
+
+def facts(lines: Iterable[tuple[str, object]]) -> SafeString:
+    """Names and what is to be said of each, one below the other, escaped."""
+    return told((), lines)
+
+
+def told(headers: Sequence[str], rows: Iterable[Iterable[object]]) -> SafeString:
+    """A small table inside a row's page, escaped; a dash for no rows."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    return render_to_string("admin/told.html", {"headers": headers, "rows": cells}) if cells else SafeString("–")
 
 
 def pretty(value: object) -> SafeString:

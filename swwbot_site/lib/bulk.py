@@ -4,11 +4,13 @@ Django's `bulk_update` makes a CASE per row and column, which takes longer to wr
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from django.db import connection, models
 from django.db.models.functions import Cast, Extract
-from psycopg import sql
+
+from swwbot_site.lib.written import filled, together
 
 
 def update_each(
@@ -23,34 +25,42 @@ def update_each(
     Rows whose columns do not have the values of `guard` are left alone. Returns the ids of the changed rows. The order in which the
     rows are locked is the database's: who may meet another that locks several of them, locks them first.
     """
+    statement = changes(model, each, guard=guard, common=common)
+    return frozenset(int(row[0]) for row in together(statement)[0])
+
+
+def changes(
+    model: type[models.Model],
+    each: Mapping[int, Mapping[str, Any]],
+    *,
+    guard: Mapping[str, Any] | None = None,
+    common: Mapping[str, Any] | None = None,
+) -> str:
+    """The statement of `update_each`, for `written.together`; it gives the ids of the changed rows. No rows are no statement."""
     if not each:
-        return frozenset()
+        return ""
     ids = sorted(each)
-    names = list(each[ids[0]])
-    fields = [model._meta.pk, *(_field(model, name) for name in names)]
+    names = tuple(each[ids[0]])
+    shared, guards = common or {}, guard or {}
     columns = [[*ids], *([_stored(_field(model, name), each[pk][name]) for pk in ids] for name in names)]
-    shared = [(_field(model, name), value) for name, value in (common or {}).items()]
-    guards = [(_field(model, name), value) for name, value in (guard or {}).items()]
-    own = [sql.SQL("{0} = given.{0}").format(sql.Identifier(field.column)) for field in fields[1:]]
-    statement = sql.SQL(
-        "UPDATE {table} AS kept SET {sets} FROM unnest({arrays}) AS given({names}) WHERE {where} RETURNING kept.{pk}"
-    ).format(
-        table=sql.Identifier(model._meta.db_table),
-        sets=sql.SQL(", ").join([*own, *(sql.SQL("{} = %s").format(sql.Identifier(field.column)) for field, _ in shared)]),
-        arrays=sql.SQL(", ").join(sql.SQL("%s::" + _type(field) + "[]") for field in fields),
-        names=sql.SQL(", ").join(sql.Identifier(field.column) for field in fields),
-        where=sql.SQL(" AND ").join(
-            [
-                sql.SQL("kept.{0} = given.{0}").format(sql.Identifier(fields[0].column)),
-                *(sql.SQL("kept.{} = %s").format(sql.Identifier(field.column)) for field, _ in guards),
-            ]
-        ),
-        pk=sql.Identifier(fields[0].column),
-    )
-    values = [*(_stored(field, value) for field, value in shared), *columns, *(_stored(field, value) for field, value in guards)]
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        return frozenset(int(row[0]) for row in cursor.fetchall())
+    values = [_stored(_field(model, name), value) for name, value in shared.items()]
+    held = [_stored(_field(model, name), value) for name, value in guards.items()]
+    return filled(_template(model, names, tuple(shared), tuple(guards)), [*values, *columns, *held])
+
+
+@cache
+def _template(model: type[models.Model], names: tuple[str, ...], shared: tuple[str, ...], guards: tuple[str, ...]) -> str:
+    """`update_each` with its values left open: first the shared ones, then an array for each column, then the guards."""
+    fields = [model._meta.pk, *(_field(model, name) for name in names)]
+    quoted = connection.ops.quote_name
+    pk, *columns = (quoted(field.column) for field in fields)
+    common = (f"{quoted(_field(model, name).column)} = %s" for name in shared)
+    held = (f"kept.{quoted(_field(model, name).column)} = %s" for name in guards)
+    sets = ", ".join([*(f"{column} = given.{column}" for column in columns), *common])
+    arrays = ", ".join(f"%s::{_type(field)}[]" for field in fields)
+    where = " AND ".join([f"kept.{pk} = given.{pk}", *held])
+    given = f"unnest({arrays}) AS given({', '.join([pk, *columns])})"
+    return f"UPDATE {quoted(model._meta.db_table)} AS kept SET {sets} FROM {given} WHERE {where} RETURNING kept.{pk}"  # noqa: S608 - our own names; values come later, as literals
 
 
 def epoch(moment: str | models.Func) -> Cast:

@@ -65,3 +65,14 @@ class Loop:
     """Rows: renew every lease of an owner."""
     reap: Callable[[datetime, frozenset[int]], int] | None = None
     """Rows: take back what dead owners held, given the living ones; returns how much."""
+
+
+async def landed(flights: list[asyncio.Task[None]], hurry: asyncio.Event, patience_s: float) -> None:
+    """Wait for the flights to end; once there is a hurry, only for `patience_s`."""
+    pressed: asyncio.Task[Any] = asyncio.create_task(hurry.wait())
+    flying: set[asyncio.Task[Any]] = set(flights)
+    while flying and not pressed.done():
+        flying = (await asyncio.wait({*flying, pressed}, return_when=asyncio.FIRST_COMPLETED))[1] - {pressed}
+    if flying:
+        await asyncio.wait(flying, timeout=patience_s)
+    pressed.cancel()

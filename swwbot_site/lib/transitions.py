@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from django.db import models
 
-from swwbot_site.lib.bulk import update_each
+from swwbot_site.lib.bulk import changes
+from swwbot_site.lib.written import together
 
 Moves = Mapping[Any, frozenset[Any]]
 """old status → the statuses it may move to; a status without an entry is final."""
@@ -48,8 +49,15 @@ def move_each(
 
     Only rows that are in `old`, and whose columns have the values of `guard`, move. Returns the ids of those; raises IllegalMove.
     """
+    return frozenset(int(row[0]) for row in together(moving(model, old, new, each, guard=guard, **fields))[0])
+
+
+def moving(
+    model: type[models.Model], old: str, new: str, each: Mapping[int, Mapping[str, Any]], *, guard: Mapping[str, Any], **fields: Any
+) -> str:
+    """The statement of `move_each`, for `written.together`; it gives the ids of those that moved. No rows are no statement."""
     _legal(model, old, new)
-    return update_each(model, each, guard={"state": old, **guard}, common={"state": new, **fields})
+    return changes(model, each, guard={"state": old, **guard}, common={"state": new, **fields})
 
 
 def _legal(model: Any, old: str, new: str) -> None:

@@ -24,4 +24,9 @@ def wake(*channels: Channel) -> None:
     """Wake everybody who listens on `channels`, once the running transaction commits (at once outside one)."""
     with connection.cursor() as cursor:
         for channel in channels:
-            cursor.execute(f"NOTIFY {channel.value}")
+            cursor.execute(waking(channel))
+
+
+def waking(channel: Channel) -> str:
+    """The statement of `wake`, for `written.together`."""
+    return f"NOTIFY {channel.value}"

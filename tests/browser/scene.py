@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.db import connection
 
-from cluster.models import LanguageModel, Server
+from cluster.models import Generation, LanguageModel, Server
 from conversations.models import Engine
 from entities.models import Entity
 from swwbot_site.lib import clock, leases
@@ -32,11 +32,11 @@ def evening() -> Engine:
     now = clock.now()
     sizes = {"highermind_the-eternal-1": 29.0, "google/gemma-3-27b": 17.0, "qwen/qwen3-8b": 8.5, "llama-3.3-70b": 42.0}
     models = {key: build.model(key=key, size_gb=size) for key, size in sizes.items()}
-    one = build.server(name="Mac Studio 1", url="http://10.0.0.102:1234", latency_ms=3.2, version="0.4.25")
-    two = build.server(name="Mac Studio 2", url="http://10.0.0.100:1234", latency_ms=19.0, version="0.4.25")
+    one = build.server(name="Mac Studio 1", url="http://192.168.1.102:1234", latency_ms=3.2, version="0.4.25")
+    two = build.server(name="Mac Studio 2", url="http://192.168.1.100:1234", latency_ms=19.0, version="0.4.25")
     build.server(
         name="Mac Mini",
-        url="http://10.0.0.87:1234",
+        url="http://192.168.1.87:1234",
         budget_gb=24,
         state="offline",
         state_reason="No connection: is LM Studio's server started there?",
@@ -48,7 +48,10 @@ def evening() -> Engine:
     build.placement(server=two, model=models["llama-3.3-70b"], gb=42, state="loading", created_at=now - timedelta(seconds=21))
     for number in range(5):
         build.generation(
-            model=models["llama-3.3-70b"], priority=(8, 50, 50, 50, 80)[number], queued_at=now - timedelta(seconds=21 - 3 * number)
+            model=models["llama-3.3-70b"],
+            priority=(8, 50, 50, 50, 80)[number],
+            queued_at=now - timedelta(seconds=21 - 3 * number),
+            decision={"waits": "llama-3.3-70b is loading on Mac Studio 2"},
         )
     build.generation(model=models["google/gemma-3-27b"], priority=50, queued_at=now - timedelta(seconds=1))
     _talk(one, models["highermind_the-eternal-1"])
@@ -73,7 +76,10 @@ def _talk(server: Server, model: LanguageModel) -> None:
     for number, (who, said, name, answer, seconds) in enumerate(TALK):
         at = now - timedelta(seconds=14 * (len(TALK) - number))
         message = build.message(feed=feed, username=who, text=said, received_at=at, timestamp=clock.millis(at), decided_at=at)
-        written = build.generation(state="done", model=model, server=server, text=answer, ended_at=at)
+        asked = at - timedelta(seconds=seconds)
+        written = build.generation(
+            state="done", model=model, server=server, text=answer, queued_at=asked, asked_at=asked, ended_at=at, attempts=1
+        )
         ended = at + timedelta(seconds=seconds)
         build.reply(state="posted", message=message, entity=personas[name], generation=written, text=answer, decided_at=at, ended_at=ended)
     _underway(feed_message=build.message(feed=feed, username="Kit", text="is anybody awake?"), persona=personas["Stella"], model=model)
@@ -81,3 +87,78 @@ def _talk(server: Server, model: LanguageModel) -> None:
 
 def _underway(feed_message: object, persona: Entity, model: LanguageModel) -> None:
     build.reply(message=feed_message, entity=persona, generation=build.generation(state="running", model=model))
+
+
+def trouble() -> Generation:
+    """Servers and instances that are not well, and a request with everything that can be told of one; returns it."""
+    now = clock.now()
+    build.server(
+        name="cloud",
+        url="https://host.example/api",
+        dialect="openai",
+        detected="",
+        state="rate-limited",
+        state_reason="429: quota exceeded, try again in 20 s",
+        retry_at=now + timedelta(seconds=20),
+        price_in=0.4,
+        price_out=1.6,
+        daily_budget=5.0,
+        region="far",
+    )
+    build.server(
+        name="Mac Pro",
+        state="misconfigured",
+        state_reason="401: the API token is missing or wrong. Put LM Studio's token into this server's row.",
+        retry_at=now + timedelta(seconds=55),
+    )
+    one, two = build.server(name="Attic 1"), build.server(name="Attic 2")
+    model, gone = build.model(key="qwen/qwen3-32b", size_gb=21.0), build.model(key="mistral-small", size_gb=14.0)
+    build.offer(server=one, model=model, load_seconds=11.0, answer_seconds=4.2, answer_spread=1.1, answers=12.3, tokens_per_s=31.0)
+    build.placement(server=two, model=model, gb=21, failures=3, rest_until=now + timedelta(seconds=40))
+    build.placement(
+        server=one,
+        model=gone,
+        state="gone",
+        reason="Attic 1 has room (86.0 GB free) and is best of 2 by expected-time",
+        created_at=now - timedelta(hours=1),
+        ended_at=now - timedelta(seconds=46),
+        departure={"why": "makes room for qwen/qwen3-32b", "for": model.key, "gain": 14.2, "cost": 0.9, "bar": 2.7},
+    )
+    placement = build.placement(
+        server=one,
+        model=model,
+        gb=21,
+        reason="Attic 1 has room (86.4 GB free) and is best of 2 by expected-time",
+        scores={"gain": 14.2, "cost": 0.0, "bar": 1.1},
+        caused_by="entity:sage",
+        created_at=now - timedelta(seconds=45),
+        loaded_at=now - timedelta(seconds=34),
+    )
+    candidates = [
+        {"server": "Attic 1", "expected_s": 5.25, "in_flight": 1, "score": [0.0, 0.25, 2, 0, now.timestamp()]},
+        {"server": "Attic 2", "expected_s": 9.1, "in_flight": 2, "score": [1.733, 0.5, 2, 0, now.timestamp() - 9]},
+    ]
+    tried = {"server_id": two.pk, "server": "Attic 2", "code": "hung", "text": "No token for 120 s.", "retry": "elsewhere"}
+    return build.generation(
+        state="done",
+        model=model,
+        server=one,
+        placement=placement,
+        caller="entity:sage",
+        attempts=2,
+        text="A plan is a letter to somebody who will know better.",
+        tried=[tried | {"at": (now - timedelta(seconds=40)).isoformat()}],
+        decision={
+            "why": "warm on Attic 1 with a free slot; best of 2 by expected-time",
+            "server": "Attic 1",
+            "strategy": "expected-time",
+            "candidates": candidates,
+            "waited": "room for qwen/qwen3-32b is being made on Attic 1",
+            "hedged": {"server": "Attic 2", "after_s": 2.0, "why": "no token from Attic 1 by then", "answers": "Attic 1"},
+        },
+        queued_at=now - timedelta(seconds=50),
+        seated_at=now - timedelta(seconds=30),
+        asked_at=now - timedelta(seconds=30),
+        first_token_at=now - timedelta(seconds=29),
+        ended_at=now - timedelta(seconds=26),
+    )

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from entities.models import Entity
 from tests import build
-from tests.browser.scene import evening
+from tests.browser.scene import evening, trouble
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -114,22 +114,48 @@ def test_the_admins_pages_open_without_complaints(page: Page, path: str) -> None
 def test_pictures(page: Page, tmp_path: Path) -> None:
     """Takes pictures to look at; those of the documentation go to the folder PICTURES, if it is named (`make screenshots`)."""
     evening()
-    documented = Path(os.environ.get("PICTURES") or tmp_path)
-    documented.mkdir(parents=True, exist_ok=True)
     server = build.Server.objects.get(name="Mac Studio 1")
-    for name, path, width, height in (
+    _take(
+        page,
+        tmp_path,
         ("status", "/status/", 1440, 1000),
         ("status-phone", "/status/", 360, 780),
         ("status-wall", "/status/", 1920, 1080),
-        ("server", f"/admin/cluster/server/{server.pk}/change/", 1440, 1000),
+        ("server", f"/admin/cluster/server/{server.pk}/change/", 1440, 1300),
         ("servers", "/admin/cluster/server/", 1440, 700),
         ("entities", "/admin/entities/entity/", 1440, 700),
         ("entity", f"/admin/entities/entity/{Entity.objects.order_by('pk')[0].pk}/change/", 1440, 1100),
         ("replies", "/admin/conversations/reply/", 1440, 800),
-    ):
+    )
+
+
+def test_pictures_of_the_cluster_in_trouble(page: Page, tmp_path: Path) -> None:
+    evening()
+    asked = trouble()
+    offer, call, share = asked.model.offers.get(), build.notice(), build.share()
+    _take(
+        page,
+        tmp_path,
+        ("status-trouble", "/status/", 1440, 1300),
+        ("generation", f"/admin/cluster/generation/{asked.pk}/change/", 1440, 2100),
+        ("placement", f"/admin/cluster/placement/{asked.placement_id}/change/", 1440, 1300),
+        ("model", f"/admin/cluster/languagemodel/{asked.model_id}/change/", 1440, 1300),
+        ("offer", f"/admin/cluster/offer/{offer.pk}/change/", 1440, 1100),
+        ("call", f"/admin/cluster/notice/{call.pk}/change/", 1440, 1000),
+        ("share", f"/admin/cluster/share/{share.pk}/change/", 1440, 600),
+        ("policy", f"/admin/cluster/clusterpolicy/{build.policy().pk}/change/", 1440, 2500),
+        *((name, f"/admin/cluster/{name}/", 1440, 800) for name in ("generation", "placement", "languagemodel", "offer", "notice", "seat")),
+    )
+
+
+def _take(page: Page, folder: Path, *pictures: tuple[str, str, int, int]) -> None:
+    """One picture each: name, address, width and height."""
+    documented = Path(os.environ.get("PICTURES") or folder)
+    documented.mkdir(parents=True, exist_ok=True)
+    for number, (name, path, width, height) in enumerate(pictures):
         page.set_viewport_size({"width": width, "height": height})
         page.goto(path)
         page.wait_for_load_state("networkidle") if "/admin/" in path else expect(page.locator(".card").first).to_be_visible()
-        picture = (documented if name in DOCUMENTED else tmp_path) / f"{name}.png"
+        picture = documented / f"{name}.png" if name in DOCUMENTED else folder / f"{number}-{name}.png"
         page.screenshot(path=picture)
         assert picture.stat().st_size > 10_000

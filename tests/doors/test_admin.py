@@ -8,9 +8,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from cluster.models import ClusterPolicy, Server
+from cluster.models import ClusterPolicy, LanguageModel, Server
 from conversations.models import Feed
 from entities.models import Entity
+from swwbot_site.lib import clock
 from swwbot_site.lib.events import Happening
 from tests import build
 
@@ -50,7 +51,7 @@ def town(count: int) -> None:
         build.notice()
 
 
-def changes(row: Server | Entity | ClusterPolicy, browser: Client, **over: object) -> dict[str, object]:
+def changes(row: Server | Entity | ClusterPolicy | LanguageModel, browser: Client, **over: object) -> dict[str, object]:
     """What a browser would send back from the row's page, with some fields changed."""
     response = browser.get(url(type(row), "change", row.pk))
     data: dict[str, object] = {}
@@ -226,6 +227,53 @@ def test_an_impossible_value_is_a_sentence_on_the_form(browser: Client) -> None:
     response = browser.post(url(Entity, "change", row.pk), changes(row, browser, response_chance="7"))
     assert response.status_code == 200
     assert "entity_chance_0_to_1" in response.content.decode()
+
+
+def test_a_generation_explains_itself_on_one_page(browser: Client) -> None:
+    model, now = build.model(key="maker/model"), clock.now()
+    placement = build.placement(model=model, reason="Mac has room", scores={"gain": 9.5, "cost": 0.0, "bar": 1.2}, preloaded=True)
+    row = build.generation(
+        state="done",
+        model=model,
+        placement=placement,
+        server=placement.server,
+        tried=[{"server": "Old <Mac>", "code": "hung", "text": "No token.", "retry": "elsewhere", "at": now.isoformat()}],
+        decision={
+            "why": "best of 1",
+            "server": placement.server.name,
+            "strategy": "gone-with-its-plugin",
+            "candidates": [{"server": placement.server.name, "expected_s": 4.2, "in_flight": 1, "score": [0.5, 7]}],
+            "waited": "it was loading",
+            "hedged": {"server": "Mac 2", "after_s": 2.0, "why": "no token", "answers": "Mac 2"},
+        },
+    )
+    page = browser.get(url(type(row), "change", row.pk)).content.decode()
+    for text in (
+        "best of 1",
+        "it was loading",
+        "Mac 2 was first",
+        "(chosen)",
+        "number 2",
+        "Old &lt;Mac&gt;",
+        "gain 9.5",
+        "before anybody asked",
+    ):
+        assert text in page, text
+
+
+def test_a_placement_tells_why_it_came_and_why_it_left(browser: Client) -> None:
+    left = {"why": "makes room for maker/new", "for": "maker/new", "gain": 9.5, "cost": 0.7, "bar": 2.1}
+    row = build.placement(state="gone", reason="Mac had room", departure=left)
+    page = browser.get(url(type(row), "change", row.pk)).content.decode()
+    assert "Mac had room" in page
+    assert "makes room for maker/new: gain 9.5, cost 0.7, bar 2.1" in page
+
+
+def test_a_size_that_was_changed_by_hand_is_never_learned_over(browser: Client) -> None:
+    row = build.model(size_gb=17)
+    assert browser.post(url(type(row), "change", row.pk), changes(row, browser, size_gb="23")).status_code == 302
+    row.refresh_from_db()
+    assert (row.size_gb, row.size_source) == (23, "operator")
 
 
 def test_chat_text_is_escaped(browser: Client) -> None:

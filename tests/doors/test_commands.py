@@ -189,6 +189,17 @@ def test_clusterstatus_shows_servers_memory_and_queue() -> None:
     assert "█" * 12 in out
 
 
+def test_clusterstatus_says_what_rests_and_why_somebody_waits() -> None:
+    server = build.server(name="Mac", budget_gb=200)
+    build.placement(server=server, failures=3, rest_until=clock.now() + timedelta(seconds=30.5))
+    waiting = build.generation(decision={"waits": "it is loading on Mac"})
+    out = " ".join(run("clusterstatus").split())
+    assert "failed too often, asked again in 30 s" in out
+    assert "it is loading on Mac" in out
+    told = json.loads(run("clusterstatus", "--json"))
+    assert [(one["model"], one["why"]) for one in told["queue"]] == [(waiting.model.key, "it is loading on Mac")]
+
+
 def test_clusterstatus_of_nothing_says_what_to_add() -> None:
     assert "No server yet" in run("clusterstatus")
 
@@ -208,7 +219,7 @@ def story() -> Any:
         text="Everything flows.",
         server=build.server(name="Mac"),
         attempts=2,
-        tried=[{"server": "Old Mac", "error": "unreachable"}],
+        tried=[{"server": "Old Mac", "code": "unreachable", "text": "Nobody listens.", "retry": "elsewhere", "at": now.isoformat()}],
         decision={"why": "warm and free"},
         seated_at=now,
         asked_at=now,
@@ -264,6 +275,52 @@ def test_trace_shows_every_stage_and_attempt() -> None:
     ):
         assert text in out
     assert "not ours" not in out
+
+
+def test_trace_tells_why_it_ran_there_and_what_its_model_was_loaded_for() -> None:
+    reply, now = story(), clock.now()
+    asked = reply.generation
+    placement = build.placement(
+        server=asked.server,
+        model=asked.model,
+        reason="Mac has room",
+        scores={"gain": 9.5, "cost": 0.0, "bar": 1.2},
+        caused_by="entity:sage",
+    )
+    build.placement(
+        server=asked.server,
+        model=build.model(key="maker/old"),
+        state="gone",
+        ended_at=now - timedelta(seconds=3),
+        departure={"why": "makes room", "for": asked.model.key, "gain": 9.5, "cost": 0.7, "bar": 2.1},
+    )
+    score = [0.0, 0.25, 2, 0, now.timestamp()]
+    asked.placement, asked.decision = (
+        placement,
+        {
+            "why": "best of 2 by expected-time",
+            "server": "Mac",
+            "strategy": "expected-time",
+            "candidates": [{"server": name, "expected_s": 4.2, "in_flight": 1, "score": score} for name in ("Mac", "Mac 2")],
+            "waited": "room is being made on Mac",
+        },
+    )
+    asked.save()
+    out = " ".join(run("trace", "m-17").split())
+    for text in (
+        "room is being made on Mac",
+        "best of 2 by expected-time",
+        "chosen Mac: 4.2 s expected",
+        "instead of Mac 2",
+        "part of the slots taken 0.25",
+        "for entity:sage: Mac has room",
+        "gain 9.5, cost 0, bar 1.2",
+        "maker/old, 17.0 GB: gain 9.5, cost 0.7, bar 2.1",
+    ):
+        assert text in out, text
+    (told,) = json.loads(run("trace", "m-17", "--json"))[0]["cluster"]
+    assert [one["chosen"] for one in told["contenders"]] == [True, False]
+    assert (told["loaded"]["worth"], told["loaded"]["gone"][0]["model"]) == ({"gain": 9.5, "cost": 0.0, "bar": 1.2}, "maker/old")
 
 
 @pytest.mark.parametrize("name", ["m-17", "out-99", "message:{message}", "reply:{reply}", "{message}"])

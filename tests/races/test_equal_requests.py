@@ -126,7 +126,7 @@ def test_a_burst_over_many_connections_is_spread_as_over_one() -> None:
     now = clock.now()
     at_once(8, lambda _: asked(now=now, cache=False))
     shares = Generation.objects.order_by("share_at").values_list("share_at", flat=True)
-    assert [(share - now).total_seconds() for share in shares] == [n * 5.0 for n in range(8)]
+    assert [(share - now).total_seconds() for share in shares] == [n * account.cost(None, None) for n in range(8)]
     assert Share.objects.count() == 1
 
 

@@ -3,7 +3,7 @@
 import json
 from argparse import ArgumentParser
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from cluster.read import Machine, Waiting, overview
+from cluster.read import Held, Machine, overview
+from cluster.waiting import Waiting
 from cluster.warm import Warmth, report
 from swwbot_site.lib import clock, terminal
 from swwbot_site.lib.words import ago, span
@@ -58,7 +59,12 @@ def _servers(servers: tuple[Machine, ...]) -> Table:
         if one.enabled and one.state != "online":
             shown += f"\n{escape(one.reason or 'not asked yet')}" + (f", asked again {ago(one.retry_at, now)}" if one.retry_at else "")
         table.add_row(
-            escape(one.name), shown, _bar(one), f"{one.held_gb:.0f}/{one.budget_gb:.0f} GB", f"{one.in_flight}/{one.slots}", _models(one)
+            escape(one.name),
+            shown,
+            _bar(one),
+            f"{one.held_gb:.0f}/{one.budget_gb:.0f} GB",
+            f"{one.in_flight}/{one.slots}",
+            _models(one, now),
         )
     return table
 
@@ -75,24 +81,33 @@ def _bar(server: Machine) -> RenderableType:
     return bar
 
 
-def _models(server: Machine) -> Text:
+def _doing(held: Held, now: datetime) -> str:
+    """What a model does there now."""
+    if held.progress is not None:
+        return f"loading, about {held.progress:.0%}, for {span(now - held.since)}"
+    if held.state != "loaded":
+        return held.state
+    resting = f", failed too often, asked again {ago(held.rest_until, now)}" if held.rest_until and held.rest_until > now else ""
+    return f"{held.in_flight}/{held.slots}{', pinned' * held.pinned}{resting}"
+
+
+def _models(server: Machine, now: datetime) -> Text:
     lines = Text()
     for number, held in enumerate(server.held):
-        state = f"{held.in_flight}/{held.slots}" if held.state == "loaded" else held.state
         lines.append("\n" * bool(number))
         lines.append("■ ", style=COLOURS[number % len(COLOURS)])
-        lines.append(f"{held.model} {held.gb:.0f} GB, {state}")
+        lines.append(f"{held.model} {held.gb:.0f} GB, {_doing(held, now)}")
     return lines or Text("–")
 
 
 def _queue(queue: tuple[Waiting, ...]) -> Table:
     now = clock.now()
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for name in ("model", "waiting", "by priority", "longest"):
+    for name in ("model", "waiting", "by priority", "longest", "why"):
         table.add_column(name, overflow="fold")
     for one in queue:
         bands = ", ".join(f"{name} {count}" for name, count in one.bands.items())
-        table.add_row(escape(one.model), str(one.count), bands, span(now - one.since))
+        table.add_row(escape(one.model), str(one.count), bands, span(now - one.since), escape(one.why))
     return table
 
 

@@ -20,7 +20,7 @@ from cluster.logic.simulation.tally import Class, Figures
 from cluster.logic.simulation.trace import machines, parse
 from cluster.logic.simulation.values import Fleet, Trace, TraceError
 from cluster.logic.state import PlanPolicy
-from cluster.read import BANDS
+from cluster.waiting import BANDS
 from swwbot_site.lib import terminal
 from swwbot_site.management import drawing
 

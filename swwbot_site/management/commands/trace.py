@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
+from cluster.explain import Explanation, explained
 from conversations.trace import Journey, Step, Way, find, trace
 from swwbot_site.lib import terminal
 from swwbot_site.lib.words import short
@@ -37,7 +38,14 @@ class Command(BaseCommand):
             raise CommandError(f"There is no message or answer {options['id']!r}. The lists of both in the admin show their ids.")
         journeys = [(trace(pk), pk) for pk in found]
         if options["json"]:
-            told = [{**asdict(journey), "events": [_told(event) for event in _events(journey)]} for journey, _ in journeys]
+            told = [
+                {
+                    **asdict(journey),
+                    "cluster": [asdict(why) for why in _reasons(journey).values()],
+                    "events": [_told(event) for event in _events(journey)],
+                }
+                for journey, _ in journeys
+            ]
             self.stdout.write(json.dumps(told, indent=2, default=str))
             return
         console = terminal.console(self.stdout)
@@ -51,6 +59,11 @@ def _events(journey: Journey) -> list[Event]:
     return list(Event.objects.filter(subject__in=subjects).order_by("id")[:200])
 
 
+def _reasons(journey: Journey) -> dict[int, Explanation]:
+    """What the cluster decided, by generation."""
+    return explained(way.generation for way in journey.ways if way.generation)
+
+
 def _told(event: Event) -> dict[str, Any]:
     return {"at": event.at.isoformat(), "kind": event.kind, "level": event.level, "text": event.text, "detail": event.detail}
 
@@ -61,8 +74,9 @@ def _show(console: Console, journey: Journey) -> None:
     begin = next(step.at for step in journey.steps if step.at is not None)
     console.print(_steps(journey.steps, begin))
     console.print(_facts("verdict", journey.verdict))
+    why = _reasons(journey)
     for way in journey.ways:
-        _answer(console, way, begin)
+        _answer(console, way, begin, why)
     events = _events(journey)
     if events:
         console.print("\n[bold]Events[/]")
@@ -70,13 +84,27 @@ def _show(console: Console, journey: Journey) -> None:
             console.print(f"  {event.at:%H:%M:%S.%f}"[:-3] + f" {escape(event.kind)}: {escape(short(event.text, 200))}")
 
 
-def _answer(console: Console, way: Way, begin: datetime) -> None:
+def _why(console: Console, why: Explanation) -> None:
+    """What the cluster decided, the runners-up with their scores, and the attempts that failed."""
+    for name, text in why.lines():
+        console.print(f"  [bright_black]{name}[/] {escape(text)}")
+    for one in why.contenders:
+        score = ", ".join(f"{name} {value}" for name, value in one.score)
+        mark = "chosen" if one.chosen else "instead of"
+        console.print(
+            f"    [bright_black]{mark}[/] " + escape(f"{one.server}: {one.expected_s:g} s expected, {one.in_flight} in flight; {score}")
+        )
+    for number, attempt in enumerate(why.attempts, 1):
+        text = f"{attempt.server or 'no server'}, {attempt.code}: {attempt.text} (again: {attempt.retry})"
+        console.print(f"  [bright_black]attempt {number}[/] {escape(text)}")
+
+
+def _answer(console: Console, way: Way, begin: datetime, why: Mapping[int, Explanation]) -> None:
     console.print(f"\n[bold]reply:{way.reply}[/] {escape(way.username)} ({escape(way.entity)}): [bold]{way.state}[/]")
     console.print(_steps(way.steps, begin))
     console.print(_facts("verdict", {name: value for name, value in way.verdict.items() if name != "shown"}))
-    console.print(_facts("decision", way.decision))
-    for number, attempt in enumerate(way.tried, 1):
-        console.print(_facts(f"attempt {number}", attempt if isinstance(attempt, Mapping) else {"": attempt}))
+    if decided := why.get(way.generation or 0):
+        _why(console, decided)
     if way.written and way.written != way.text:
         console.print(Panel(escape(way.written), title="written by the model", title_align="left"))
     if way.text:

@@ -76,7 +76,7 @@ def test_of_two_copies_one_is_cheaper_than_the_only_one_of_another() -> None:
 
 
 def test_what_somebody_waits_for_stays_until_it_has_served_them() -> None:
-    owing, done = placed(1, model_id=7, served=False), placed(1, model_id=7)
+    owing, done = placed(1, model_id=7, served=False, since=ago(30)), placed(1, model_id=7, since=ago(30))
     assert chosen([owing], 10, wanted=(7,)) is None
     assert chosen([owing], 10) == [1]
     assert chosen([done], 10, wanted=(7,)) == [1]

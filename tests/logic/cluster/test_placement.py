@@ -397,7 +397,7 @@ def full(server_id: int, **over: Any) -> Any:
 
 def test_one_more_copy_is_loaded_when_the_queue_outlasts_its_load() -> None:
     cluster = state([server(1), server(2)], [model()], [full(1)])
-    assert not decided(cluster, wants(waiting=15)).loads
+    assert not decided(cluster, wants(waiting=10)).loads
     (load,) = decided(cluster, wants(waiting=200)).loads
     assert (load.server_id, load.evict) == (2, ())
     assert load.why.startswith("one more copy, mac-2 has room")
@@ -425,7 +425,8 @@ def test_a_model_in_demand_stays_until_the_other_has_gathered_more() -> None:
 def test_an_idle_cluster_loads_at_once_what_a_busy_one_gathers_requests_for() -> None:
     held = [placed(1, 1, 2)]
     for disk, at_once in ((0.0, True), (0.5, False)):
-        cluster = state([server(1, budget_gb=30)], [model(1), model(2, rate=0.01)], held, disk=disk)
+        models = [model(1), model(2, rate=0.01), model(3, rate=2.0)]
+        cluster = state([server(1, budget_gb=30)], models, held, disk=disk)
         assert bool(decided(cluster, wants(1)).loads) is at_once
 
 
@@ -443,7 +444,7 @@ def test_the_victims_are_those_that_will_be_missed_least() -> None:
 
 
 def test_what_was_loaded_for_somebody_serves_them_before_it_goes() -> None:
-    owing = placed(1, 1, 2, served=False, slots=1, in_flight=0, since=ago(60))
+    owing = placed(1, 1, 2, served=False, slots=1, in_flight=0, since=ago(30))
     cluster = state([server(1, budget_gb=30)], [model(1), model(2)], [owing])
     decision = plan(cluster, [wants(1), wants(2)], POLICY, NOW, capacity=0)
     assert not decision.loads

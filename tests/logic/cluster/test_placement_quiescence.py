@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +34,9 @@ class World:
     """When a placement will be loaded."""
     ends: list[tuple[float, PlacementView]] = field(default_factory=list)
     served: list[Waiting] = field(default_factory=list)
+    waited: list[float] = field(default_factory=list)
+    mute: int = 0
+    """A model that never answers."""
     loads: int = 0
     loading_s: float = 0.0
     next_id: int = 1
@@ -57,6 +61,7 @@ class World:
             for one in mine:
                 self.queue.remove(one)
                 self.served.append(one)
+                self.waited.append(self.now - one.since)
                 place.in_flight += 1
                 self.ends.append((self.now + ANSWER_S, place))
             place.used_at = self.now
@@ -95,7 +100,7 @@ class World:
                 self.state.settle(place.server_id)
         for _, place in [e for e in self.ends if e[0] <= self.now]:
             place.in_flight -= 1
-            place.served = True
+            place.served = place.model_id != self.mute
         self.ends = [e for e in self.ends if e[0] > self.now]
 
 
@@ -163,3 +168,39 @@ def test_one_model_that_is_asked_for_without_pause_keeps_no_other_out(strategy: 
             break
     waited = world.now - next(w.since for w in world.served if w.model_id == 2)
     assert waited <= policy.overdue_s + 2 * ANSWER_S + 3 * 20.0 / 2.0 + 3 * STEP_S
+
+
+def alone(gb: float, *models: ModelView, policy: PlanPolicy) -> World:
+    """One server that loads two GB a second, and everything on its disk."""
+    servers = [ServerView(id=1, name="mac-1", budget_gb=gb, gb_per_s=2.0)]
+    offers = [OfferView(server_id=1, model_id=one.id) for one in models]
+    return World(state=ClusterState(servers, {one.id: one for one in models}, [], offers), policy=policy, queue=[])
+
+
+@pytest.mark.parametrize("every_s", [1, 2, 7])
+def test_a_model_that_never_answers_keeps_no_other_out(every_s: int) -> None:
+    broken, sound = ModelView(id=1, key="broken", need_gb=20.0, slots=2, rate=1 / every_s), ModelView(id=2, key="sound", need_gb=20.0)
+    world = alone(24.0, broken, sound, policy=PlanPolicy(overdue_s=120.0))
+    world.mute = 1
+    for second in range(400):
+        if second % every_s == 0:
+            world.queue.append(Waiting(model_id=1, pin_id=None, since=world.now))
+        if second == 30:
+            world.queue.append(Waiting(model_id=2, pin_id=None, since=world.now))
+        world.step()
+        if any(w.model_id == 2 for w in world.served):
+            break
+    waited = next(waited for waited, one in zip(world.waited, world.served, strict=True) if one.model_id == 2)
+    assert waited <= world.policy.overdue_s + 2 * ANSWER_S + 20.0 / 2.0 + 3 * STEP_S
+
+
+@pytest.mark.parametrize("pause_s", [150, 300, 900])
+def test_somebody_with_one_machine_and_three_big_models_in_turn_waits_for_the_load_and_for_nothing_else(pause_s: int) -> None:
+    models = [ModelView(id=i, key=f"big-{i}", need_gb=45.0, slots=4, rate=1 / (3 * pause_s)) for i in (1, 2, 3)]
+    world = alone(86.0, *models, policy=PlanPolicy(preload=False))
+    for second in range(12 * pause_s):
+        if second % pause_s == 0:
+            world.queue.append(Waiting(model_id=second // pause_s % 3 + 1, pin_id=None, since=world.now))
+        world.step()
+    assert len(world.waited) == 12
+    assert max(world.waited) <= 45.0 / 2.0 + 10 * STEP_S

@@ -122,7 +122,7 @@ def test_more_memory_serves_more() -> None:
 def test_a_moved_model_runs_where_it_was_moved_to() -> None:
     runs = study(parse(busy(3)), ["expected-time"], ["move m0 server-2"], lambda: 0.0)
     assert {stay.server_id for stay in runs[1].result.stays if stay.model_id == 1} == {2}
-    assert {stay.server_id for stay in runs[0].result.stays if stay.model_id == 1} == {1, 2}
+    assert 1 in {stay.server_id for stay in runs[0].result.stays if stay.model_id == 1}
 
 
 def test_a_removed_server_takes_its_pinned_requests_with_it() -> None:

@@ -93,6 +93,7 @@ def test_a_load_reserves_its_memory_and_is_an_errand() -> None:
     placement = Placement.objects.get()
     assert (placement.state, placement.gb, placement.lease_owner) == ("loading", 20, OWNER)
     assert "has room" in placement.reason
+    assert placement.scores["gain"] > placement.scores["bar"]
     assert (errand.placement_id, errand.key, errand.context_length) == (placement.pk, "Maker/Model", 8192)
     again = reserved()
     assert not again.loads
@@ -118,6 +119,9 @@ def test_eviction_first_marks_the_victim_and_loads_when_the_room_is_there() -> N
     assert states(Placement) == ["unloading"]
     assert reserved() == Orders()
     assert "room for" in Generation.objects.get().decision["waits"]
+    victim.refresh_from_db()
+    assert (victim.departure["for"], victim.departure["why"]) == (offer.model.key, f"makes room for {offer.model}")
+    assert victim.departure["gain"] > victim.departure["bar"] >= victim.departure["cost"]
     Placement.objects.update(state="gone", ended_at=now, lease_until=None)
     assert [e.key for e in reserved().loads] == [offer.key]
 
