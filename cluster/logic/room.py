@@ -54,11 +54,8 @@ _Full = tuple[bool, bool, float, int, float, int, ServerView, OfferView]
 
 
 def surplus(board: Board, server: ServerView) -> int:
-    """How many instances too many there would be with one more, by the server's own limit."""
-    if server.max_models is None:
-        return 0
-    held = sum(1 for p in board.state.by_server[server.id] if p.id not in board.leaving)
-    return held + 1 - server.max_models
+    """How many instances too many there would be with one more, by the server's own limit; what is only told to leave is still there."""
+    return 0 if server.max_models is None else len(board.state.by_server[server.id]) + 1 - server.max_models
 
 
 def options(board: Board, wish: Wish, strategy: Strategy, knobs: Knobs, limit: float = NEVER) -> Options:

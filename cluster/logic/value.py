@@ -22,7 +22,7 @@ class Knobs:
     """An eviction is charged the arrivals of so many seconds after it."""
     theta: float = 3.0
     """How many times its cost a load must earn while the disks are busy; 1 when they are idle."""
-    age_s: float = 52.5
+    age_s: float = 50.5
     """The wait at which a request counts double; its square law makes it five times at twice that."""
     late: float = 1.4
     """Extra weight just before the deadline."""
@@ -30,7 +30,7 @@ class Knobs:
     """How much more of that for each part of their time that the disks have left."""
     disk_full: float = 0.85
     """From this share on they have no time left."""
-    price: float = 1.8
+    price: float = 2.3
     """What a GB from a busy disk must earn when it displaces something."""
     price_copy: float = 0.4
     """The same for one more copy for a queue that will pass."""
@@ -56,7 +56,7 @@ class Knobs:
     """The part of the load's duration in which the copies there are believed to work the queue off."""
     disk_low: float = 0.02
     """Up to this share of their time the disks count as idle."""
-    disk_high: float = 0.2
+    disk_high: float = 0.17
     """From this share on they count as busy."""
     disk_calm: float = 0.03
     """From this share on, nothing is evicted that is worth nearly as much."""

@@ -65,22 +65,21 @@ class Written:
     def __init__(self, make: Callable[..., QuerySet[Any, Any]], **gaps: type) -> None:
         self._make = make
         self._gaps = gaps
-        self._parts: list[str] = []
-        self._names: list[str] = []
+        self._written: tuple[list[str], list[str]] | None = None
 
     def text(self, **values: Any) -> str:
         """The statement for these values, for `together`."""
-        if not self._parts:
-            self._write()
-        given = iter(literals(values[name] for name in self._names if self._gaps[name] is not list))
-        filling = [_listed(values[name]) if self._gaps[name] is list else next(given) for name in self._names]
-        return "".join([part for pair in zip(self._parts, [*filling, ""], strict=True) for part in pair])
+        parts, names = self._written = self._written or self._write()
+        given = iter(literals(values[name] for name in names if self._gaps[name] is not list))
+        filling = [_listed(values[name]) if self._gaps[name] is list else next(given) for name in names]
+        return "".join([part for pair in zip(parts, [*filling, ""], strict=True) for part in pair])
 
     def rows(self, **values: Any) -> Rows:
         """The rows for these values."""
         return together(self.text(**values))[0]
 
-    def _write(self) -> None:
+    def _write(self) -> tuple[list[str], list[str]]:
+        """The pieces between the gaps, and whose gap follows each but the last."""
         standins = {name: _STANDINS[kind](n) for n, (name, kind) in enumerate(self._gaps.items())}
         known = {(one[0] if isinstance(one, list) else one): name for name, one in standins.items()}
         statement, values = self._make(**standins).query.sql_with_params()
@@ -93,7 +92,7 @@ class Written:
             else:
                 names.append(name)
                 parts.append(piece)
-        self._parts, self._names = parts, names
+        return parts, names
 
 
 def _listed(numbers: Iterable[int]) -> str:
@@ -101,7 +100,10 @@ def _listed(numbers: Iterable[int]) -> str:
 
 
 class Insert:
-    """New rows of a model, of which the fields `names` have values of their own and all others their defaults."""
+    """New rows of a model, of which the fields `names` have values of their own and all others their defaults.
+
+    The defaults are asked for once in a process: none of them may depend on the moment.
+    """
 
     def __init__(self, model: type[models.Model], *names: str) -> None:
         self._model = model

@@ -170,5 +170,5 @@ def test_a_batch_of_answers_takes_no_more_statements_than_one(django_assert_max_
     placement = build.placement(slots=99)
     build.offer(server=placement.server, model=placement.model)
     outcomes = [answered(running(placement)) for _ in range(40)]
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(7):
         assert finish(outcomes, OWNER) == 40

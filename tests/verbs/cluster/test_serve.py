@@ -119,8 +119,13 @@ def test_a_plan_for_many_waiting_takes_no_more_statements_than_for_one(django_as
     for _ in range(40):
         build.generation(model=model)
     serve.reserve(OWNER, 0, clock.now())  # the rates are counted now
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(8):
         assert len(serve.reserve(OWNER, 99, clock.now()).tickets) == 40
+
+
+@pytest.mark.parametrize(("many", "seconds"), [(0, 0.0), (1, 0.0), (2, 0.002), (5, 0.008), (500, 0.015)])
+def test_the_more_there_is_to_do_the_more_is_done_at_once_and_one_alone_does_not_wait(many: int, seconds: float) -> None:
+    assert serve.gathering(many) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(("capacity", "told"), [(0, False), (2, True), (9, False)])
