@@ -18,19 +18,19 @@ class Knobs:
 
     horizon_s: float = 60.0
     """A load is credited with the arrivals of so many seconds after it."""
-    keep_s: float = 100.0
+    keep_s: float = 99.0
     """An eviction is charged the arrivals of so many seconds after it."""
     theta: float = 3.0
     """How many times its cost a load must earn while the disks are busy; 1 when they are idle."""
-    age_s: float = 50.5
+    age_s: float = 53.5
     """The wait at which a request counts double; its square law makes it five times at twice that."""
-    late: float = 1.4
+    late: float = 1.9
     """Extra weight just before the deadline."""
-    mercy: float = 10.0
+    mercy: float = 3.0
     """How much more of that for each part of their time that the disks have left."""
     disk_full: float = 0.85
     """From this share on they have no time left."""
-    price: float = 2.3
+    price: float = 1.7
     """What a GB from a busy disk must earn when it displaces something."""
     price_copy: float = 0.4
     """The same for one more copy for a queue that will pass."""
@@ -56,7 +56,7 @@ class Knobs:
     """The part of the load's duration in which the copies there are believed to work the queue off."""
     disk_low: float = 0.02
     """Up to this share of their time the disks count as idle."""
-    disk_high: float = 0.17
+    disk_high: float = 0.2
     """From this share on they count as busy."""
     disk_calm: float = 0.03
     """From this share on, nothing is evicted that is worth nearly as much."""
