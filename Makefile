@@ -42,7 +42,7 @@ manage: $(VENV)/base.stamp
 
 # Coverage is asked of the whole suite only.
 test: $(VENV)/dev.stamp
-	$(PY) -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --cov --cov-report=term)
+	$(PY) -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist worksteal --cov --cov-report=term)
 
 chaos: $(VENV)/dev.stamp
 	CHAOS_SIZE=$(SIZE) CHAOS_SEED=$(SEED) $(PY) -m pytest -q tests/chaos $(ARGS)

@@ -47,7 +47,7 @@ REST_S = 3.0
 LOOK_S = 0.25
 """How often, at most, it is looked which servers are due and which deadlines have passed."""
 
-PACE_S = 0.005
+PACE_S = 0.002
 """The least time between two rounds: what comes back meanwhile is planned for at once."""
 
 GATHER_S = 0.002

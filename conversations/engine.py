@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 SHIFT_OVER: Final = "the shift is over"
 STEADY_S: Final = 0.5
 RETRY_S: Final = 1.0
-LONG_S: Final = 0.01
+LONG_S: Final = 0.02
 """Up to here a turn is short."""
 
 

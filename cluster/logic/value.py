@@ -18,23 +18,23 @@ class Knobs:
 
     horizon_s: float = 60.0
     """A load is credited with the arrivals of so many seconds after it."""
-    keep_s: float = 99.0
+    keep_s: float = 98.0
     """An eviction is charged the arrivals of so many seconds after it."""
     theta: float = 3.0
     """How many times its cost a load must earn while the disks are busy; 1 when they are idle."""
-    age_s: float = 53.5
+    age_s: float = 57.0
     """The wait at which a request counts double; its square law makes it five times at twice that."""
     late: float = 1.9
     """Extra weight just before the deadline."""
-    mercy: float = 3.0
+    mercy: float = 1.5
     """How much more of that for each part of their time that the disks have left."""
     disk_full: float = 0.85
     """From this share on they have no time left."""
-    price: float = 1.7
+    price: float = 1.2
     """What a GB from a busy disk must earn when it displaces something."""
     price_copy: float = 0.4
     """The same for one more copy for a queue that will pass."""
-    price_free: float = 0.3
+    price_free: float = 0.2
     """The same where nothing of worth goes, and for a copy that is needed for good."""
     spare: float = 0.05
     """What costs less is nothing of worth."""
@@ -56,9 +56,9 @@ class Knobs:
     """The part of the load's duration in which the copies there are believed to work the queue off."""
     disk_low: float = 0.02
     """Up to this share of their time the disks count as idle."""
-    disk_high: float = 0.2
+    disk_high: float = 0.15
     """From this share on they count as busy."""
-    disk_calm: float = 0.03
+    disk_calm: float = 0.05
     """From this share on, nothing is evicted that is worth nearly as much."""
     lasting: float = 0.5
     """From this part of a copy on, long-run work counts as needing it for good."""

@@ -80,7 +80,7 @@ def _queue(sizes: Sizes, engines: int) -> dict[str, object]:
             stack.enter_context(traffic.engine(hall, number))
             if number == 1:
                 idle.append(traffic.still(hall, sizes.idle_s))
-                steady.append(traffic.level(hall, 1000, STEADY, sizes.seconds))
+                steady.append(traffic.level(hall, 1000, STEADY, sizes.seconds, evenly=True))
             levels += _levels(hall, (0, 50) if number == 1 else (0,), LEVELS if number == 1 else LEVELS[2:], sizes)
         return {"idle": idle, "steady": steady, "levels": levels, "rss_mb": round(hall.rss_mb, 1)}
 

@@ -99,14 +99,21 @@ def engine(hall: Hall, number: int) -> Iterator[int]:
             del hall.engines[row.pid]
 
 
-def level(hall: Hall, latency: int, in_flight: int, seconds: float) -> dict[str, object]:
-    """Keep `in_flight` requests going for `seconds`, after a beginning that is not counted."""
+def level(hall: Hall, latency: int, in_flight: int, seconds: float, *, evenly: bool = False) -> dict[str, object]:
+    """Keep `in_flight` requests going for `seconds`, after a beginning that is not counted.
+
+    `evenly`: at the pace at which so many are in flight, whether answers come or not. What waits for answers soon comes in waves.
+    """
     model, before = f"bench/{latency}", _last()
     groups = _groups(hall, f"bench-{latency}")
-    submitted = keep(hall, model, in_flight, min(2.0, seconds / 3))
+
+    def ask(seconds: float) -> int:
+        return pace(hall, model, in_flight / (latency / 1000), seconds) if evenly else keep(hall, model, in_flight, seconds)
+
+    submitted = ask(min(2.0, seconds / 3))
     cores = Cores(groups, families=["postgres"])
     begun, began = clock.now(), time.monotonic()
-    submitted += keep(hall, model, in_flight, seconds)
+    submitted += ask(seconds)
     ended, took = clock.now(), time.monotonic() - began
     spent = cores.spent()
     drain(hall)
@@ -161,6 +168,19 @@ def keep(hall: Hall, model: str, in_flight: int, seconds: float, most: int = 1 <
                 looked = now
             if missing <= in_flight // 16:
                 time.sleep(_PAUSE_S)
+    return count
+
+
+def pace(hall: Hall, model: str, per_s: float, seconds: float) -> int:
+    """Submit so many a second, evenly, each in a transaction of its own. Returns how many."""
+    began, count = time.monotonic(), 0
+    while (passed := time.monotonic() - began) < seconds:
+        if count <= passed * per_s:
+            put(model, count)
+            count += 1
+            continue
+        time.sleep(count / per_s - passed)
+    hall.look()
     return count
 
 
