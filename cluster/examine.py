@@ -11,6 +11,7 @@ from cluster.lmstudio.errors import PeerError
 from cluster.lmstudio.names import known
 from cluster.lmstudio.values import Endpoint, ListedModel, State, Timeouts
 from cluster.models import ClusterPolicy, LanguageModel, Server
+from cluster.strategies import table
 from swwbot_site.lib import http
 
 PATIENCE_S: Final = 5.0
@@ -110,3 +111,8 @@ def spellings(name: str) -> tuple[str, ...]:
 def default_model() -> str:
     """The model of requests that name none; empty if there is no such default."""
     return ClusterPolicy.current().default_model
+
+
+def strategy() -> tuple[str, tuple[str, ...]]:
+    """The policy's strategy, and the names of those there are. Without the policy's one nothing can be planned."""
+    return ClusterPolicy.current().strategy, tuple(sorted(table()))

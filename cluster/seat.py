@@ -52,7 +52,6 @@ def seat(plan: Plan, policy: ClusterPolicy, owner: int, now: datetime, told: dic
 
     `told` is what the engine remembers to have written beside those who wait.
     """
-    only = not (plan.loads or plan.unloads or plan.impossible)
     victims = [pid for load in plan.loads for pid in load.evict] + [u.placement_id for u in plan.unloads]
     if victims or plan.loads:  # otherwise `sit` locks what it needs
         _lock([s.placement_id for s in plan.seats] + victims, [load.server_id for load in plan.loads])
@@ -62,7 +61,7 @@ def seat(plan: Plan, policy: ClusterPolicy, owner: int, now: datetime, told: dic
     loads = [order for load in plan.loads if (order := _reserve(load, owner, policy, now))]
     until = min((w.until for w in plan.waits if w.until), default=None)
     return Orders(
-        tickets=tuple(sit(plan.seats, owner, policy, now, only=only)) if plan.seats else (),
+        tickets=tuple(sit(plan.seats, owner, policy, now)) if plan.seats else (),
         loads=tuple(loads),
         unloads=tuple(_leave(_departures(plan), owner, policy, now)) if victims else (),
         until=datetime.fromtimestamp(until, UTC) if until else None,

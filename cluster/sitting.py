@@ -42,10 +42,6 @@ def _turns(now: datetime, model: int, pin: int | None = None, avoid: int | None 
     return rows.select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list(*ASKED)
 
 
-UNWAITED: Final = "SET LOCAL synchronous_commit TO off"
-"""A seat that is lost with the database's machine is as if it had never been given: the request still waits, and an answer to it that
-comes nevertheless is refused. What is stored later is never kept without it: the log is written in order."""
-
 PLACES: Final = Written(_places, ids=list)
 TURNS: Final = {
     (pin, avoid): Written(_turns, now=datetime, model=int, **({"pin": int} if pin else {}), **({"avoid": int} if avoid else {}))
@@ -57,11 +53,8 @@ TURNS: Final = {
 NEW: Final = Insert(Seat, "generation", "placement", "taken_at", "lease_owner", "lease_until")
 
 
-def sit(seats: Sequence[Given], owner: int, policy: ClusterPolicy, now: datetime, *, only: bool = False) -> list[Ticket]:
-    """Give the seats of placements to the generations whose turn it is. Call it under the lock they were planned under.
-
-    `only`: the running transaction does nothing else, and its commit need not wait for the disk.
-    """
+def sit(seats: Sequence[Given], owner: int, policy: ClusterPolicy, now: datetime) -> list[Ticket]:
+    """Give the seats of placements to the generations whose turn it is. Call it under the lock they were planned under."""
     demands: dict[tuple[int, int | None, int | None], list[Given]] = {}
     for given in seats:
         demands.setdefault((given.model_id, given.pin_id, given.avoid_id), []).append(given)
@@ -85,20 +78,18 @@ def sit(seats: Sequence[Given], owner: int, policy: ClusterPolicy, now: datetime
                 each[generation.pk] = {"server": placement.server_id, "placement": placement.pk, "decision": decision}
                 taking[generation.pk] = generation, placement
             del chosen[:count]
-    _write(taking, each, taken(owner, now), now, UNWAITED if only else "")
+    _write(taking, each, taken(owner, now), now)
     return [_ticket(*taking[pk], policy) for pk in each]
 
 
-def _write(
-    taking: dict[int, tuple[Generation, Any]], each: dict[int, dict[str, object]], lease: dict[str, object], now: datetime, first: str
-) -> None:
-    """Write who sits where; all of them are locked, so that all of them move. `first` is a statement that goes before."""
+def _write(taking: dict[int, tuple[Generation, Any]], each: dict[int, dict[str, object]], lease: dict[str, object], now: datetime) -> None:
+    """Write who sits where; all of them are locked, so that all of them move."""
     if not each:
         return
     moves = moving(Generation, GenerationState.QUEUED, GenerationState.RUNNING, each, guard={}, seated_at=now, **lease)
     new = [{"generation": pk, "placement": placement.pk, "taken_at": now, **lease} for pk, (_, placement) in taking.items()]
     used = changes(Placement, {placement.pk: {"used_at": now} for _, placement in taking.values()})
-    _, seated, *_ = together(first, moves, NEW.text(new), used)
+    seated = together(moves, NEW.text(new), used)[0]
     assert len(seated) == len(each), "a locked row has moved"
 
 

@@ -163,16 +163,16 @@ def real(low: float, high: float, *, above: bool = False) -> Kind:
 
 
 def millis(*, zero: bool = False) -> Kind:
-    """A time in milliseconds, up to 30 days; kept in seconds."""
+    """A time in milliseconds, up to 30 days; kept in seconds, to the microsecond, so that what is shown is read as the same again."""
     words = f"a time in milliseconds, {'0' if zero else '1'} to {MONTH_MS}"
 
     def read(value: Any, note: Note) -> float:
         number = _number(value, words)
         if not (0 if zero else 1) <= number <= MONTH_MS:
             raise _wrong(value, words)
-        return float(Decimal(repr(number)) / 1000)
+        return float(round(Decimal(repr(number)) / 1000, 6))
 
-    return Kind(words=words, read=read, show=lambda seconds: shown(float(Decimal(repr(seconds)) * 1000)))
+    return Kind(words=words, read=read, show=lambda seconds: shown(float(round(Decimal(repr(seconds)), 6) * 1000)))
 
 
 MONTH_MS: Final = 30 * 24 * 3600 * 1000

@@ -56,7 +56,7 @@ def examine() -> tuple[Part, ...]:
     if all(check.well for check in ready if check.name != "engine") and len(ready) > 1:
         looked_at = servers.subjects(), feeds.subjects()
         seen, read = asyncio.run(_look(*looked_at))
-        found += [*_queue(), *_feeds(read), *_servers(seen), *_entities(entities.personas(), seen)]
+        found += [*_queue(), *_strategy(), *_feeds(read), *_servers(seen), *_entities(entities.personas(), seen)]
     return tuple(found)
 
 
@@ -113,6 +113,14 @@ def _queue() -> Iterator[Part]:
         yield Part(part="queue", name="", verdict=Verdict.WARNING, text=f"{text}; {stuck} wait longer than 2 minutes", advice=advice)
     else:
         yield Part(part="queue", name="", verdict=Verdict.WELL, text=text)
+
+
+def _strategy() -> Iterator[Part]:
+    name, known = servers.strategy()
+    if name not in known:
+        text = f"the cluster policy asks for the strategy {name!r}, which is not there: no request is given to any server"
+        advice = f"Choose one of {', '.join(known)} in the cluster policy, or name in PLUGINS the module that brings it."
+        yield Part(part="policy", name="strategy", verdict=Verdict.FAULT, text=text, advice=advice)
 
 
 def _feeds(found: Iterable[feeds.Finding]) -> Iterator[Part]:

@@ -67,6 +67,16 @@ def test_a_doctor_of_an_empty_house_says_what_to_add() -> None:
         run("doctor")
 
 
+def test_a_doctor_says_which_strategies_there_are_when_the_policys_one_is_missing() -> None:
+    assert ("policy", "strategy") not in told()
+    build.policy(strategy="moon-phase")
+    part = told()["policy", "strategy"]
+    assert part["verdict"] == "fault"
+    assert "'moon-phase'" in part["text"]
+    assert "expected-time, least-loaded" in part["advice"]
+    assert "PLUGINS" in part["advice"]
+
+
 def test_a_doctor_finds_dead_peers_in_one_time_out() -> None:
     for port in (1, 2, 3):
         build.server(url=f"http://127.0.0.1:{port}", detected="lmstudio-v1", name=f"Mac {port}")

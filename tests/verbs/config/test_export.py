@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cluster.models import Server
@@ -124,6 +124,7 @@ documents = st.fixed_dictionaries(
 )
 
 
+@example(tree={"botSettings": {"pollingInterval": 223388.27266194797}, "feeds": [{"url": "http://0.example/api"}]})
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(tree=documents)
 def test_whatever_is_imported_is_exported_and_imported_without_change(db: None, tree: Any) -> None:
