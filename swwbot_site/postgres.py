@@ -172,7 +172,8 @@ class Server:
         settings = COMMON if self.durable else COMMON | FLEETING
         words = [str(self._programs(account) / "postgres"), "-D", str(self.data.resolve()), "-k", str(self.host.resolve())]
         words += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        for stale in (self.data / "postmaster.pid", self.host / ".s.PGSQL.5432.lock"):
+            stale.unlink(missing_ok=True)  # no server runs here; the process whose number they name may be any other, or not yet buried
         leash = processes.leash(signal.SIGINT if self.durable else signal.SIGQUIT) if self.leashed else None
         log = self.root.resolve() / "log"
         with log.open("w") as sink:
