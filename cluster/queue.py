@@ -27,6 +27,9 @@ from swwbot_site.lib.wake import Channel, wake
 EXPECT_EVERY: Final = timedelta(seconds=5)
 """A mention soon after the last one tells nothing new."""
 
+NAMED: Final = 20
+"""So many models are named to whoever asked for one that is none."""
+
 
 class NoModel(BotError):
     """A request names no model, and the cluster has no default one."""
@@ -49,6 +52,13 @@ class AmbiguousModel(BotError):
     fault = Fault.OPERATOR
 
 
+class UnknownModel(BotError):
+    """A name means no model that any server has had."""
+
+    code = "unknown-model"
+    fault = Fault.REQUEST
+
+
 def resolve(name: str) -> LanguageModel:
     """The model that people mean by `name`: its key, an alias, or, if only one server's model is meant, a looser spelling of it.
 
@@ -57,6 +67,11 @@ def resolve(name: str) -> LanguageModel:
     wanted = (name.strip() or ClusterPolicy.current().default_model.strip()).lower()
     if not wanted:
         raise NoModel("The request names no model, and the cluster policy has no default model. Name one in the entity or in the policy.")
+    return _meant(wanted) or LanguageModel.objects.get_or_create(key=wanted, defaults={"size_gb": guess_gb(wanted)})[0]
+
+
+def _meant(wanted: str) -> LanguageModel | None:
+    """The model of a name in lower case. Raises AmbiguousModel."""
     rows = LanguageModel.objects.filter(Q(key=wanted) | Q(aliases__contains=[wanted])).order_by("id")
     exact = rows.annotate(offered=Exists(Offer.objects.filter(model=OuterRef("pk")))).first()
     if exact and exact.offered:
@@ -66,34 +81,61 @@ def resolve(name: str) -> LanguageModel:
     if len(loose) > 1:
         names = ", ".join(model.key for model in loose)
         raise AmbiguousModel(f"The model {wanted!r} may mean {names}. Write one of these.")
-    if loose:
-        return loose[0]
-    return exact or LanguageModel.objects.get_or_create(key=wanted, defaults={"size_gb": guess_gb(wanted)})[0]
+    return loose[0] if loose else exact
 
 
-def context_length(name: str) -> int:
-    """Tokens that a request to a model may have in all: the least of what is loaded, otherwise what it would be loaded with."""
+def known(name: str) -> LanguageModel:
+    """The model that `name` means, if a server has it, or had it. Unlike `resolve` it notes nothing: strangers may ask.
+
+    Raises UnknownModel, AmbiguousModel.
+    """
+    wanted = name.strip().lower()
+    if found := _meant(wanted):
+        return found
+    names = ", ".join(LanguageModel.objects.filter(offers__isnull=False).distinct().order_by("key").values_list("key", flat=True)[:NAMED])
+    raise UnknownModel(
+        f"There is no model {wanted!r}. " + (f"The servers have {names}." if names else "No server has listed any model yet.")
+    )
+
+
+def context_length(name: str, pin: str = "") -> int:
+    """Tokens that a request to a model may have in all, its answer included: the least of where it is loaded, otherwise what it would
+    be loaded with; of the server `pin` alone, if there is one of that name.
+
+    What a placement has is what one request may have: a server that divides its context among its slots (llama.cpp) tells the part,
+    one that gives each slot a context of its own (Ollama) that, one whose slots share one (LM Studio) the whole.
+    """
     wanted = (name.strip() or ClusterPolicy.current().default_model.strip()).lower()
-    model = LanguageModel.objects.filter(Q(key=wanted) | Q(aliases__contains=[wanted])).order_by("id").first()
+    model = _meant(wanted) if wanted else None
     if model is None:
         return DEFAULT_CONTEXT
-    model = model.heir()
-    loaded = model.placements.filter(state=PlacementState.LOADED, context_length__isnull=False)
+    server = _called(pin) if pin else None
+    model = model.heir(server.pk if server else None)
+    loaded = model.placements.filter(state=PlacementState.LOADED, context_length__gt=0)
+    offers = model.offers.all()
+    if server:
+        loaded, offers = loaded.filter(server=server), offers.filter(server=server)
     if least := loaded.aggregate(least=Min("context_length"))["least"]:
         return int(least)
     usual = model.context_length or min(DEFAULT_CONTEXT, model.max_context_length or DEFAULT_CONTEXT)
-    return min(usual, model.offers.aggregate(least=Min("context_limit"))["least"] or usual)
+    return min(usual, offers.aggregate(least=Min("context_limit"))["least"] or usual)
 
 
 def pinned(name: str) -> Server | None:
     """The server that `name` (its name, address or host) means; None for no name. Raises NoServer."""
     if not name:
         return None
+    if server := _called(name):
+        return server
+    raise NoServer(f"There is no server called {name!r}. Correct the preferred server, or add it.")
+
+
+def _called(name: str) -> Server | None:
     for server in Server.objects.order_by("id"):
         host = server.url.split("://", 1)[-1]
         if name in (server.name, server.url, host, host.rsplit(":", 1)[0]):
             return server
-    raise NoServer(f"There is no server called {name!r}. Correct the preferred server, or add it.")
+    return None
 
 
 def submit(

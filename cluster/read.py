@@ -120,6 +120,22 @@ class Story:
     cached: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request as it was handed in, so that it can be handed in again, and what was answered."""
+
+    model: str
+    priority: int
+    request: Mapping[str, Any]
+    text: str
+
+
+def asked(generation_id: int) -> Asked | None:
+    """The request of this id; None if it is not kept any more."""
+    row = Generation.objects.filter(pk=generation_id).select_related("model").first()
+    return Asked(model=row.model.key, priority=row.priority, request=row.request, text=row.text) if row else None
+
+
 def overview() -> Overview:
     """Servers, memory, seats and queue; six or seven short queries, whatever the size of the history."""
     now = clock.now()

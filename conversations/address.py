@@ -33,6 +33,9 @@ def line(row: Message) -> Line:
         own=row.own,
         context=None if row.context is None else tuple(str(c) for c in row.context),
         params=row.bot_params,
+        domain=row.domain,
+        reply_to=row.reply_to,
+        conversation=row.conversation,
     )
 
 

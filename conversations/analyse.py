@@ -1,41 +1,67 @@
-"""Step 3: what surrounds a message: the window before it, how long bots have been among themselves, whether it is ours to answer."""
+"""Step 3: what surrounds a message: its conversation before it, who is called, what is asked and talked about, how lively it is."""
 
 from datetime import datetime
-from itertools import takewhile
+from typing import Final
 
-from conversations.address import dry, line
-from conversations.feed.values import Generation
-from conversations.logic.lifecycle import Debt
+from conversations import stage
+from conversations.address import line
+from conversations.logic import activity
+from conversations.logic.cast import Cast, heard
+from conversations.logic.detection import question
+from conversations.logic.grouping import Group, groups, stretch
 from conversations.logic.message import Line
-from conversations.logic.verdict import Room, Scene
+from conversations.logic.overrides import nom
+from conversations.logic.scene import Scene
+from conversations.logic.signals import Signals
+from conversations.logic.topics import topics
 from conversations.models import Feed, Message
+from conversations.windows import Windows
+
+LEAST: Final = 60
+"""Lines that signals are about; no window is shorter, if there are so many."""
+
+GROUPED: Final = 30
+"""Lines in which it is looked who talks with whom."""
 
 
-def window(message: Message, lines: int) -> tuple[Line, ...]:
-    """The last `lines` messages of the feed up to and without this one, oldest first."""
-    rows = Message.objects.filter(feed_id=message.feed_id, timestamp__lte=message.timestamp).exclude(pk=message.pk)
-    return tuple(line(row) for row in reversed(rows.defer("verdict").order_by("-timestamp", "-id")[:lines]))
+def analyse(
+    message: Message, feed: Feed, cast: Cast, now: datetime, windows: Windows | None = None, sight: stage.Sight | None = None
+) -> Scene:
+    """Everything that the verdict on `message` depends on, besides the personas.
+
+    `windows` are those of its batch, `sight` is that of the running transaction.
+    """
+    said = line(message)
+    wanted = max(LEAST, nom(said.params or {}) or cast.longest)
+    before = (windows or Windows()).before(message, wanted)
+    near = stretch(before, said, feed.window_gap_s)
+    signals = _signals(said, near, cast, whole=len(near) < len(before) or len(before) < wanted, last=before[-1:])
+    room = stage.room(message, feed, before, now, bots=cast.audience.answers_bots, sight=sight)
+    return Scene(message=said, window=near, room=room, signals=signals)
 
 
-def analyse(message: Message, feed: Feed, lines: int, now: datetime) -> Scene:
-    """Everything that the verdict on `message` depends on, besides the personas."""
-    before = window(message, max(lines, feed.max_bot_run + 1))
-    run = sum(1 for _ in takewhile(lambda one: not one.human, reversed(before))) + (message.kind != "human")
-    is_open, why = opened(message, feed)
-    room = Room(now=now, bot_run=run, max_bot_run=feed.max_bot_run, max_repliers=feed.max_repliers, open=is_open, why_closed=why)
-    return Scene(message=line(message), window=before, room=room)
+def _signals(said: Line, near: tuple[Line, ...], cast: Cast, *, whole: bool, last: tuple[Line, ...]) -> Signals:
+    lately, present = near[-LEAST:], activity.at(said)
+    why = question(said.text)
+    spoken = heard(said.text)
+    about = topics(said.text, (one.text for one in lately))
+    moments = [activity.at(one) for one in lately]
+    return Signals(
+        question=bool(why),
+        why_question=why,
+        mentions=cast.called(spoken),
+        triggers=cast.triggered(spoken),
+        topics=about,
+        interests=cast.interested(about),
+        activity=activity.activity(moments, present, whole=whole and len(lately) == len(near)),
+        silence_s=activity.silence((activity.at(one) for one in last), present),
+        participants=activity.participants(lately),
+        company=_company(said, groups((*lately[-GROUPED:], said))),
+        conversation=said.conversation,
+    )
 
 
-def opened(message: Message, feed: Feed) -> tuple[bool, str]:
-    """Whether a directed message still waits for an answer and is ours. Only an explicit word of the feed opens it."""
-    params = message.bot_params or {}
-    traits = Generation(feed.spoken).traits
-    if traits.queue:
-        if message.state == Debt.OWED or (dry(feed) and params.get("status") == "pending"):
-            return True, ""
-        return False, f"claimed by {params['claimed_by']}" if params.get(
-            "claimed_by"
-        ) else f"its state in the queue is {params.get('status') or 'unknown'}"
-    if params.get("processed") is False:
-        return True, ""
-    return False, "it is marked as processed" if params.get("processed") else "it is not marked as unprocessed"
+def _company(said: Line, among: tuple[Group, ...]) -> tuple[str, ...]:
+    """Whom its author talks with."""
+    own = next(group for group in among if group.lines[-1] is said)
+    return tuple(name for name in own.names if name != said.username)

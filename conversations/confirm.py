@@ -3,16 +3,18 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Q
 
+from conversations import outbox
 from conversations.address import endpoint
 from conversations.feed.client import Client
-from conversations.feed.errors import FeedError
+from conversations.feed.errors import FeedError, RateLimited
 from conversations.feed.values import Endpoint
 from conversations.logic.cadence import ATTEMPTS, next_look
+from conversations.logic.delivery import too_late
 from conversations.logic.lifecycle import ReplyState
 from conversations.models import Reply
 from entities import spend
@@ -22,6 +24,9 @@ from swwbot_site.lib.hooks import step
 from swwbot_site.lib.leases import FREE, abandoned, living, taken
 from swwbot_site.lib.transitions import moved
 from swwbot_site.lib.wake import Channel, wake
+
+BLIND_S = 5.0
+"""The pause after a look that failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +39,8 @@ class Look:
 
 
 def due(owner: int, now: datetime) -> list[Look]:
-    """The accepted posts that should be looked for now, one look per feed."""
-    waiting = Reply.objects.filter(state=ReplyState.POSTING, accepted_at__isnull=False, attempt_at__lte=now)
+    """The accepted posts that should be looked for now, one look per feed. A feed that is switched off is not asked."""
+    waiting = Reply.objects.filter(state=ReplyState.POSTING, accepted_at__isnull=False, attempt_at__lte=now, message__feed__enabled=True)
     if not waiting.exists():
         return []
     with transaction.atomic():
@@ -78,12 +83,16 @@ def confirmed(look: Look, seen: set[str] | FeedError, owner: int) -> int:
             assert accepted_at is not None
             limit = reply.message.feed.lost_after_s
             again = next_look(accepted_at, now, limit)
-            if again is None and isinstance(seen, FeedError):
-                again = next_look(now, now, limit)  # we could not look: that says nothing about the post
+            if isinstance(seen, FeedError):  # we could not look: that says nothing about the post
+                pause = seen.retry_after_s if isinstance(seen, RateLimited) else BLIND_S
+                again = max(again or now, now + timedelta(seconds=pause))
             if again:
                 Reply.objects.filter(pk=reply.pk).update(attempt_at=again, **FREE)
             elif reply.attempts >= ATTEMPTS:
-                _given_up(reply, look.feed, now)
+                outbox.ended(reply, ReplyState.FAILED, f"{look.feed} took it {reply.attempts} times and never showed it", now)
+            elif reply.deadline <= too_late(now):
+                why = f"{look.feed} does not show it, and it is too late to post it again"
+                outbox.ended(reply, ReplyState.FAILED, why, now)
             else:
                 Reply.objects.filter(pk=reply.pk).update(accepted_at=None, attempt_at=now, **FREE)
                 say(
@@ -95,14 +104,6 @@ def confirmed(look: Look, seen: set[str] | FeedError, owner: int) -> int:
         wake(Channel.DELIVER)
     step("confirm.after")
     return settled
-
-
-def _given_up(reply: Reply, feed: str, now: datetime) -> None:
-    why = f"{feed} took it {reply.attempts} times and never showed it"
-    if moved(reply, ReplyState.POSTING, ReplyState.FAILED, ended_at=now, reason=why, **FREE):
-        if reply.permit_id:
-            spend.refund(reply.permit_id, now)
-        say("reply.failed", f"{reply.username}: {why}", subject=f"reply:{reply.pk}", level=Level.ERROR)
 
 
 def _posted(reply: Reply, now: datetime) -> int:

@@ -6,8 +6,11 @@
               2 ingest    keep each message once                                conversations/ingest.py
               3 analyse   what surrounds it                                     conversations/analyse.py
               4 decide    which entities answer and why                         conversations/decide.py
+                admit     who waits for its limits asks again                   conversations/admit.py
     serve     5 … 9       the generation                                        cluster/serve.py
     deliver  10 clean     think tags, labels, stop lists, length, repeats       conversations/clean.py
+                ensemble  who of several voices is asked next                   conversations/ensemble.py
+                expire    what is too late to be posted ends                    conversations/expire.py
              11 post      with a fixed id and timestamp, as often as needed     conversations/post.py
              12 confirm   read it back; settle the permit; announce             conversations/confirm.py
                 settle    tell the feed's own queue                             conversations/settle.py
@@ -22,16 +25,15 @@ import structlog
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Min
 
-from conversations import analyse, clean, confirm, decide, ingest, poll, post, settle
-from conversations.address import line
+from conversations import admit, analyse, clean, company, confirm, decide, ensemble, expire, ingest, poll, post, settle
 from conversations.feed.client import Client
 from conversations.feed.errors import FeedError
-from conversations.logic.context import size
+from conversations.logic.cast import Cast
 from conversations.logic.haul import Target
-from conversations.logic.lifecycle import ReplyState
+from conversations.logic.lifecycle import Debt, ReplyState
 from conversations.models import Feed, Message, Reply
-from entities import read
-from entities.logic.persona import Persona
+from conversations.stage import Sight
+from conversations.windows import Windows, talks
 from swwbot_site.lib import clock
 from swwbot_site.lib.hooks import step
 from swwbot_site.lib.leases import FREE, taken
@@ -49,54 +51,59 @@ BUSY_S = 1.0
 PACE_S = 0.05
 """The least time between two rounds of delivering, however many answers come back."""
 
-BATCH = 200
+TOGETHER = 10
+"""Messages that are decided in one transaction, if nobody answers them."""
 
 
 def judge(now: datetime) -> int:
-    """Steps 3 and 4 for every new message that is ready to be decided, each in its own transaction. Returns how many."""
+    """Steps 3 and 4 for every new message that is ready to be decided. Returns how many.
+
+    What they share is looked up once: who may answer, and the lines of their conversations. Those of a feed that nobody answers are
+    decided a few in one transaction; who is answered or calls somebody is the last of his, so that none locks more than one decision needs.
+    """
     ids = decide.undecided()
     if not ids:
         return 0
-    personas = read.personas()
-    for message_id in ids:
-        try:
-            _judge(message_id, personas, now)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception as error:  # one message that cannot be decided must not keep the others waiting
-            log.exception("message.undecidable", message=message_id)
-            decide.shelve(message_id, error, now)
+    known = talks(ids)
+    cast, windows = company.cast(), Windows(known.values())
+    for feed_id in dict.fromkeys(feed_id for feed_id, _ in known.values()):
+        left = [pk for pk in ids if pk in known and known[pk][0] == feed_id]
+        while left:
+            left = left[_some(left[:TOGETHER], cast, windows, now) :]
     return len(ids)
 
 
-def _judge(message_id: int, personas: Sequence[Persona], now: datetime) -> None:
+def _some(ids: Sequence[int], cast: Cast, windows: Windows, now: datetime) -> int:
+    """Decide the first of these messages, or several. Returns how many are done with."""
+    try:
+        return _judge(ids, cast, windows, now)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # one message that cannot be decided must not keep the others waiting
+        if len(ids) > 1:
+            return sum(_some([pk], cast, windows, now) for pk in ids)
+        log.exception("message.undecidable", message=ids[0])
+        decide.shelve(ids[0], error, now)
+        return 1
+
+
+def _judge(ids: Sequence[int], cast: Cast, windows: Windows, now: datetime) -> int:
+    done, sight, owed = len(ids), Sight(), False
     with transaction.atomic():
         rows = Message.objects.select_for_update(no_key=True, of=("self",), skip_locked=True).select_related("feed")
-        message = rows.filter(pk=message_id, decided_at__isnull=True).first()
-        if message is None:
-            return
-        step("analyse.before")
-        lines = max((size(persona, line(message)) for persona in personas), default=1)
-        scene = analyse.analyse(message, message.feed, lines, now)
-        step("decide.before")
-        decide.decide(message, scene, personas, now)
-        wake(Channel.DELIVER)
+        for message in rows.filter(pk__in=ids, decided_at__isnull=True).order_by("timestamp", "id"):
+            step("analyse.before")
+            scene = analyse.analyse(message, message.feed, cast, now, windows, sight)
+            step("decide.before")
+            answered = decide.decide(message, scene, cast, now)
+            owed = owed or bool(answered) or message.state == Debt.OWED
+            if answered or scene.signals.mentions or scene.signals.triggers:
+                done = ids.index(message.pk) + 1
+                break
+        if owed:
+            wake(Channel.DELIVER)
     step("decide.after")
-
-
-def admit(now: datetime) -> int:
-    """Replies that wait for their limits ask again. Returns how many were admitted."""
-    waiting = Reply.objects.filter(state=ReplyState.WAITING, generation__isnull=True, permit_at__lte=now)
-    ids = list(waiting.order_by("id").values_list("pk", flat=True)[:BATCH])
-    personas: dict[int, Persona] = {p.id: p for p in read.personas()} if ids else {}
-    admitted = 0
-    for reply_id in ids:
-        with transaction.atomic():
-            rows = Reply.objects.select_for_update(no_key=True, of=("self",), skip_locked=True).select_related("message")
-            reply = rows.filter(pk=reply_id, state=ReplyState.WAITING, generation__isnull=True).first()
-            if reply is not None:
-                admitted += decide.admit(reply, personas[reply.entity_id], now)
-    return admitted
+    return done
 
 
 def _forget(running: dict[int, asyncio.Task[None]], key: int, _: asyncio.Task[None]) -> None:
@@ -118,13 +125,13 @@ class Listen:
                 self._polls[target.feed_id] = task
                 task.add_done_callback(partial(_forget, self._polls, target.feed_id))
         await context.rows(judge, clock.now())
-        await context.rows(admit, clock.now())
+        await context.rows(admit.admit, clock.now())
         soonest = await context.rows(self._next)
         return min(IDLE_S, max(0.02, (soonest - clock.now()).total_seconds())) if soonest else IDLE_S
 
     async def _poll(self, context: Context, target: Target) -> None:
         step("poll.before")
-        entities = frozenset(p.slug for p in await context.rows(read.personas)) if target.generation != "kv" else frozenset()
+        entities = frozenset((await context.rows(company.cast)).by_slug) if target.generation != "kv" else frozenset()
         try:
             haul = await poll.poll(Client(context.http), target, entities)
         except FeedError as error:
@@ -145,8 +152,7 @@ class Listen:
     def _next() -> datetime | None:
         """When a feed is to be polled, or a limit asked again."""
         feeds = Feed.objects.filter(enabled=True, poll_at__gt=clock.now())
-        refused = Reply.objects.filter(state=ReplyState.WAITING, generation__isnull=True, permit_at__isnull=False)
-        moments = feeds.aggregate(at=Min("poll_at"))["at"], refused.aggregate(at=Min("permit_at"))["at"]
+        moments = feeds.aggregate(at=Min("poll_at"))["at"], admit.next_at()
         return min((moment for moment in moments if moment), default=None)
 
     def renew(self, owner: int, now: datetime) -> None:
@@ -176,6 +182,8 @@ class Deliver:
         now = clock.now()
         client = Client(context.http)
         cleaned = await context.rows(clean.clean, now)
+        spoken = await context.rows(ensemble.advance, now)
+        await context.rows(expire.expire, now)
         for letter in await context.rows(post.claim, context.owner, clock.now()):
             task = self._posts[letter.reply_id] = context.spawn(self._post(context, client, letter), f"post {letter.reply_id}")
             task.add_done_callback(partial(_forget, self._posts, letter.reply_id))
@@ -183,17 +191,14 @@ class Deliver:
             self._beside(context.spawn(self._confirm(context, client, look), f"confirm {look.feed}"))
         for debt in await context.rows(settle.due, clock.now()):
             self._beside(context.spawn(self._settle(context, client, debt), f"settle {debt.message_id}"))
-        if cleaned >= clean.BATCH:
+        if cleaned >= clean.BATCH or spoken >= ensemble.BATCH:
             return 0.0
         soonest = await context.rows(self._next)
         return min(BUSY_S, max(0.02, (soonest - clock.now()).total_seconds())) if soonest else BUSY_S
 
     async def _post(self, context: Context, client: Client, letter: post.Letter) -> None:
-        error = await post.post(client, letter)
-        if error is None:
-            await context.rows(post.accepted, letter, context.owner)
-        else:
-            await context.rows(post.refused, letter, error, context.owner)
+        outcome = await post.post(client, letter, partial(context.rows, post.cleared, letter, context.owner))
+        await context.rows(post.told, letter, outcome, context.owner)
         context.ring(Channel.DELIVER)
 
     async def _confirm(self, context: Context, client: Client, look: confirm.Look) -> None:

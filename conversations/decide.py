@@ -1,179 +1,179 @@
 """Step 4: which entities answer and why; one reply per yes, its generation queued, its permit reserved, all in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
 
 from cluster import queue
-from cluster.logic.request import Request
-from conversations.feed.identity import ais, color, drawn, name
-from conversations.logic import context, prompt
-from conversations.logic.context import Slugs
-from conversations.logic.detection import mentions
-from conversations.logic.dice import throw
+from conversations.compose import compose
+from conversations.logic.ambient import Means
+from conversations.logic.cast import Cast
+from conversations.logic.dice import throw, thrower
 from conversations.logic.lifecycle import Debt, Mode, ReplyState
-from conversations.logic.message import Line
-from conversations.logic.verdict import Scene, Yes
+from conversations.logic.overrides import overrides
+from conversations.logic.scene import Scene
+from conversations.logic.verdict import Verdict, Yes
 from conversations.logic.verdict import decide as judge
 from conversations.models import Message, Reply
-from entities import spend
+from conversations.queued import Grant, grant, queued
+from conversations.strikes import struck
+from conversations.weighing import weigh
+from entities import choose, spend
 from entities.logic.persona import Persona
 from entities.logic.quota import Quota
 from swwbot_site.lib import clock
+from swwbot_site.lib.bulk import update_each
 from swwbot_site.lib.errors import BotError
 from swwbot_site.lib.events import Level, say
-from swwbot_site.lib.transitions import moved
-from swwbot_site.lib.wake import Channel, wake
 
-BATCH = 200
+BATCH: Final = 200
 
-PATIENCE = timedelta(minutes=1)
+PATIENCE: Final = timedelta(minutes=1)
 """A message whose decision fails is tried again for so long."""
 
-UNCLAIMED = timedelta(hours=1)
+UNCLAIMED: Final = timedelta(hours=1)
 """A message that nobody let us claim for so long is given up."""
 
-LONGEST_COLOR = 40
-
-AT_LEAST = timedelta(seconds=60)
+AT_LEAST: Final = timedelta(seconds=60)
 """However old a message is when it is decided, its answer gets so much time."""
 
+KNOWN: Final = 1000
+"""So many different complaints about settings are remembered, to be told once per process."""
 
-def decide(message: Message, scene: Scene, personas: Sequence[Persona], now: datetime) -> int:
-    """Judge one message, whose row the caller has locked in the running transaction. Returns how many replies came of it."""
-    verdict = judge(scene.message, personas, scene.room, lambda slug: throw(message.feed.url, message.remote_id, slug))
-    told = verdict.document()
-    if verdict.error:
+_told: set[str] = set()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A message that is being decided."""
+
+    message: Message
+    scene: Scene
+    cast: Cast
+    now: datetime
+    told: dict[str, Any]
+    """Its verdict, as it will be kept."""
+
+
+def decide(message: Message, scene: Scene, cast: Cast, now: datetime) -> int:
+    """Judge one message, whose row the caller has locked, undecided, in the running transaction.
+
+    Returns how many were to answer, whether or not their limits let them. If none was, and nobody was called, nothing but the message's
+    row was written or locked.
+    """
+    dice = thrower(message.feed.url, message.remote_id)
+    verdict = judge(scene, cast.audience, Means(dice=dice, weigh=partial(weigh, scene, cast), strategies=choose.table()))
+    _complain(message, verdict)
+    case = Case(message=message, scene=scene, cast=cast, now=now, told=verdict.document())
+    if verdict.yes:
+        _answers(case, verdict)
+    called = {call.slug for call in (*scene.signals.mentions, *scene.signals.triggers)}
+    if models := [persona.model for slug in called if (persona := cast.by_slug.get(slug)) and persona.enabled]:
+        queue.expect(models, min(now, message.born_at))
+    update_each(Message, {message.pk: {"decided_at": now, "verdict": case.told}})
+    return len(verdict.yes)
+
+
+def _complain(message: Message, verdict: Verdict) -> None:
+    """Tell what a person should mend: about a message each time, about settings once."""
+    if verdict.fault and (verdict.fault in _told or len(_told) > KNOWN):
+        return
+    if verdict.fault:
+        _told.add(verdict.fault)
+        say("feed.misconfigured", f"{message.feed.name}: {verdict.fault}", subject=f"feed:{message.feed.name}", level=Level.ERROR)
+    elif verdict.error:
         say("message.misdirected", verdict.error, subject=f"message:{message.pk}", level=Level.ERROR)
-    count = 0
-    slugs = context.authors(personas)
-    if len(verdict.yes) > 1:
-        spend.lock(yes.persona.id for yes in verdict.yes)
-    for yes in verdict.yes:
-        count += _reply(message, scene, yes, slugs, told, now)
-    queue.expect(called(message.text, personas), min(now, message.born_at))
-    if Message.objects.filter(pk=message.pk, decided_at__isnull=True).update(decided_at=now, verdict=told) != 1:
-        raise AssertionError("the row is locked and was not decided")
-    return count
 
 
-def called(text: str, personas: Sequence[Persona]) -> list[str]:
-    """The models of those whom a text calls by name, whoever wrote it and whether or not they answer."""
-    return [persona.model for persona in personas if persona.enabled and mentions(text, (persona.username, *persona.aliases))]
+def _answers(case: Case, verdict: Verdict) -> None:
+    """A reply for each yes; in the place of one that is refused by its limits the next of the bench answers."""
+    if len(verdict.yes) + len(verdict.bench) > 1:
+        spend.lock((yes.persona.id for yes in (*verdict.yes, *verdict.bench)), case.message.feed_id)
+    bench: Iterator[Yes] = iter(verdict.bench)
+    answering: list[str] = []
+    noes: dict[str, int] = case.told["noes"]
+    for first in verdict.yes:
+        yes: Yes | None = first
+        while yes is not None:
+            why, kind = _reply(case, yes)
+            if not why:
+                answering.append(yes.persona.slug)
+                break
+            case.told["no"][yes.persona.slug] = why[:200]
+            noes[kind] = noes.get(kind, 0) + 1
+            yes = next(bench, None) if yes.mode is Mode.AMBIENT else None
+            if yes is not None:
+                noes[verdict.surplus] -= 1
+                case.told["no"].pop(yes.persona.slug, None)
+    case.told["yes"] = answering[: len(case.told["yes"])]
 
 
-def _reply(message: Message, scene: Scene, yes: Yes, slugs: Slugs, told: dict[str, Any], now: datetime) -> int:
-    persona = yes.persona
+def _reply(case: Case, yes: Yes) -> tuple[str, str]:
+    """Make the reply and queue its generation; why not and the kind of that reason, or two empty texts."""
+    message, persona, now = case.message, yes.persona, case.now
     try:
-        username, shade, params = _overrides(scene.message, persona)
+        wishes = overrides(case.scene.message, persona, partial(throw, message.remote_id, persona.slug))
     except ValueError as error:
         say("message.misdirected", f"Message {message.remote_id}: {error}.", subject=f"message:{message.pk}", level=Level.ERROR)
-        told["no"][persona.slug] = str(error)
-        told["yes"].remove(persona.slug)
-        return 0
-    reservation = spend.reserve(persona.id, now)
-    if reservation.permit_id is None and (yes.mode is Mode.AMBIENT or persona.when_limited == "drop"):
-        told["no"][persona.slug] = reservation.quota.why
-        told["yes"].remove(persona.slug)
-        return 0
-    seen = [one for one in scene.window if context.sees(persona, one, slugs)]
-    model = params.get("model") or persona.model
-    room = context.room(queue.context_length(model), persona)
-    shown = context.fitting(context.lines(persona, scene.message, seen), room)
-    request = Request(
-        messages=prompt.build(persona, shown, username), sampling=persona.sampling, max_tokens=persona.max_tokens, stop=persona.stop
-    )
+        return str(error), "the message asks for what there is not"
+    deadline = max(message.born_at + timedelta(seconds=persona.max_age_s), now + AT_LEAST)
+    granted = grant(persona, yes.mode, message.feed_id, deadline, now)
+    if granted.refused:
+        if yes.mode is Mode.DIRECTED:
+            text = f"{persona.username} does not answer message {message.remote_id}: {granted.refused}"
+            say("message.refused", text, subject=f"message:{message.pk}", level=Level.WARNING)
+        return granted.refused, "its limits"
     reply = Reply(
         message=message,
         entity_id=persona.id,
         mode=yes.mode,
-        verdict={**yes.document(), "left": limits(reservation.quota), "shown": list(shown)},
+        verdict={**yes.document(), "left": limits(granted.quota)},
         decided_at=now,
-        deadline=max(message.born_at + timedelta(seconds=persona.max_age_s), now + AT_LEAST),
-        permit_id=reservation.permit_id,
-        permit_at=reservation.quota.free_at,
-        username=username,
-        color=shade,
-        prepared={"model": model, "priority": params.get("priority"), "request": request.document()},
+        deadline=deadline,
+        permit_id=granted.permit_id,
+        permit_at=granted.permit_at,
+        username=wishes.username,
+        color=wishes.color,
     )
+    try:
+        draft = compose(
+            persona, case.scene.message, case.scene.window, username=wishes.username, model=wishes.model, authors=case.cast.authors
+        )
+    except BotError as error:
+        _fail(reply, persona, error, now)
+        return "", ""
+    reply.verdict |= draft.told
+    reply.prepared = {"model": draft.model, "priority": wishes.priority, "request": draft.request().document()}
     reply.save(force_insert=True)
-    if reservation.permit_id is None:
-        say("reply.waits", f"{persona.username} waits with its answer: {reservation.quota.why}", subject=f"reply:{reply.pk}")
+    _send(reply, persona, granted, now)
+    return "", ""
+
+
+def _send(reply: Reply, persona: Persona, granted: Grant, now: datetime) -> None:
+    if granted.permit_id is None:
+        say("reply.waits", f"{persona.username} waits with its answer: {granted.quota.why}", subject=f"reply:{reply.pk}")
     else:
         queued(reply, persona, now)
-    return 1
 
 
-def _overrides(message: Line, persona: Persona) -> tuple[str, str, dict[str, Any]]:
-    """The identity and the parameters that the message asks for. Raises ValueError for an identity that is none."""
-    params = dict(message.params or {})
-    if not params.get("ais"):
-        return persona.username, color(persona.color), params
-    identity = ais(str(params["ais"]))
-    shade = identity.color or drawn(lambda: throw(message.remote_id, persona.slug, "color"))
-    if len(shade) > LONGEST_COLOR:
-        raise ValueError(f"ais asks for a colour of {len(shade)} characters; no backend knows one of more than {LONGEST_COLOR}")
-    return name(identity.username), shade, params
+def _fail(reply: Reply, persona: Persona, error: BotError, now: datetime) -> None:
+    """No request can be put together: the answer ends before it begins, with the reason."""
+    if reply.permit_id:
+        spend.refund(reply.permit_id, now)
+    reply.state, reply.permit_at, reply.ended_at, reply.reason = ReplyState.FAILED, None, now, str(error)
+    reply.save(force_insert=True)
+    say("reply.failed", f"{persona.username} cannot answer: {error}", subject=f"reply:{reply.pk}", level=Level.ERROR, code=error.code)
+    struck(persona.id)
 
 
 def limits(quota: Quota) -> list[dict[str, Any]]:
     """What the limits left at the decision, for the verdict."""
     return [{"rule": str(left.rule), "left": left.remaining} for left in quota.left]
-
-
-def queued(reply: Reply, persona: Persona, now: datetime) -> bool:
-    """Queue the generation of a reply that has its permit. A request that cannot be queued ends the reply with the reason."""
-    prepared = reply.prepared
-    assert prepared is not None
-    wish = prepared["priority"]
-    request = prepared["request"]
-    try:
-        with transaction.atomic():
-            generation = queue.submit(
-                prepared["model"],
-                Request(messages=request["messages"], sampling=request["sampling"], max_tokens=request["max_tokens"], stop=request["stop"]),
-                caller=f"entity:{persona.slug}"[:100],
-                now=now,
-                priority=persona.priority if wish is None else wish,
-                deadline=reply.deadline,
-                pin=persona.preferred_server,
-                cache=persona.cache_answers,
-            )
-    except BotError as error:
-        if reply.permit_id:
-            spend.refund(reply.permit_id, now)
-        moved(reply, ReplyState.WAITING, ReplyState.FAILED, ended_at=now, reason=str(error), prepared=None)
-        say("reply.failed", f"{persona.username} cannot answer: {error}", subject=f"reply:{reply.pk}", level=Level.ERROR, code=error.code)
-        return False
-    Reply.objects.filter(pk=reply.pk).update(generation_id=generation, prepared=None, permit_at=None)
-    say("reply.queued", f"{persona.username} will answer {reply.message}", subject=f"reply:{reply.pk}", generation=generation)
-    return True
-
-
-def admit(reply: Reply, persona: Persona, now: datetime) -> bool:
-    """A waiting reply, locked by the caller, asks its limits again. Too late, it is dropped with the reason."""
-    if reply.deadline <= now:
-        moved(
-            reply, ReplyState.WAITING, ReplyState.DROPPED, ended_at=now, prepared=None, reason="its limits refused it until it was too late"
-        )
-        say(
-            "reply.dropped",
-            f"{persona.username} answers no more: its limits refused it too long",
-            subject=f"reply:{reply.pk}",
-            level=Level.WARNING,
-        )
-        wake(Channel.DELIVER)
-        return False
-    reservation = spend.reserve(persona.id, now)
-    if reservation.permit_id is None:
-        Reply.objects.filter(pk=reply.pk).update(permit_at=reservation.quota.free_at)
-        return False
-    reply.permit_id = reservation.permit_id
-    Reply.objects.filter(pk=reply.pk).update(permit_id=reservation.permit_id)
-    return queued(reply, persona, now)
 
 
 def shelve(message_id: int, error: Exception, now: datetime) -> None:

@@ -1,15 +1,20 @@
 """Step 2: keep each message once; the cursor moves in the same transaction."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 
+from conversations import company
 from conversations.address import dry, interval
+from conversations.feed.identity import ais, color
 from conversations.feed.values import BotParams, FeedMessage, Generation
+from conversations.logic import grouping
 from conversations.logic.cadence import next_poll
+from conversations.logic.cast import Cast
 from conversations.logic.haul import Haul
 from conversations.logic.lifecycle import Debt, ReplyState
 from conversations.models import Feed, Message, Reply
@@ -78,7 +83,8 @@ def _insert(feed: Feed, generation: Generation, found: Iterable[FeedMessage], cl
     looking = feed.polled_at is not None and now - feed.polled_at < LOOKING + timedelta(seconds=2 * interval(feed))
     rows_known = Message.objects.filter(feed=feed, remote_id__in=messages)
     known = {row.remote_id: row for row in rows_known.only("remote_id", "decided_at", "bot_params", "state")}
-    own = set(Reply.objects.filter(outgoing_id__in=messages).values_list("outgoing_id", flat=True))
+    own = dict(Reply.objects.filter(outgoing_id__in=messages, message__feed=feed).values_list("outgoing_id", "message__conversation"))
+    talks = _talks(feed, [message for message in messages.values() if message.id not in known], own)
     rows = []
     for message in messages.values():
         ours = message.id in claimed or _claimed_by_us(feed, message)
@@ -96,6 +102,7 @@ def _insert(feed: Feed, generation: Generation, found: Iterable[FeedMessage], cl
                 username=message.username[:200],
                 color=message.color[:100],
                 domain=message.domain[:200],
+                conversation=talks[message.id],
                 text=message.text,
                 context=None if message.context is None else list(message.context),
                 bot_params=params,
@@ -109,6 +116,46 @@ def _insert(feed: Feed, generation: Generation, found: Iterable[FeedMessage], cl
         )
     Message.objects.bulk_create(rows)
     return len(rows)
+
+
+def _talks(feed: Feed, fresh: Sequence[FeedMessage], own: Mapping[str | None, str]) -> dict[str, str]:
+    """Which conversation each new message is part of: what bots reply belongs to what they reply to, and so do our own posts."""
+    answers = {message.id: message.reply_to for message in fresh if message.kind == "AI" and message.reply_to}
+    known = dict(own)
+    if answers:
+        known |= dict(Message.objects.filter(feed=feed, remote_id__in={*answers.values()}).values_list("remote_id", "conversation"))
+    cast = company.cast()
+    for message in fresh:
+        if message.id not in known and message.id not in answers:
+            known[message.id] = _talk(feed, cast, message)
+    found: dict[str, str] = {}
+    for message in fresh:
+        way, at = dict[str, None](), message.id
+        while at not in known and at in answers and at not in way:
+            way[at] = None
+            at = answers[at]
+        talk = known[at] if at in known else grouping.room(message.domain[:200], feed.domain)
+        known.update(dict.fromkeys(way, talk))
+        found[message.id] = talk
+    return found
+
+
+def _talk(feed: Feed, cast: Cast, message: FeedMessage) -> str:
+    """The private conversation that a human's message to an entity belongs to, otherwise its room."""
+    params = message.bot_params
+    if message.kind != "human" or params is None or not params.entity:
+        return grouping.room(message.domain[:200], feed.domain)
+    return grouping.private((message.username, message.color), _identity(params, cast))
+
+
+def _identity(params: BotParams, cast: Cast) -> tuple[str, str]:
+    """Name and colour of whom a message wants its answer from."""
+    if params.ais:
+        with suppress(ValueError):  # the decision says what is wrong with it
+            wanted = ais(params.ais)
+            return wanted.username, wanted.color or "random"
+    persona = cast.by_slug.get(params.entity)
+    return (persona.username, color(persona.color)) if persona else (params.entity, "")
 
 
 def _miss(feed: Feed, haul: Haul) -> None:

@@ -3,128 +3,94 @@
 The id and the time are written before the first attempt. Every later attempt first reads back whether the post is already there.
 Where an attempt broke and nobody knows what became of it, a feed that would keep a second copy is only looked at until the post
 must be lost: a KV backend may show it as late as a minute after it took it.
+
+The global stop is asked for twice: when a letter is claimed, under the lock that whoever stops waits for, and again right before
+its request is sent. What is stopped in between goes back as it was.
 """
 
 import random
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, Q
 
+from conversations import outbox
 from conversations.address import endpoint
 from conversations.feed.client import Client
 from conversations.feed.errors import Ambiguous, FeedError, RateLimited, Rejected, Unreachable
-from conversations.feed.values import Endpoint, Generation, Outgoing
+from conversations.feed.values import Accepted, Endpoint, Generation, Outgoing
 from conversations.logic.cadence import FIRST_LOOK, next_attempt
-from conversations.logic.delivery import AT_ONCE, BURST, silent_until
+from conversations.logic.delivery import AT_ONCE
 from conversations.logic.lifecycle import ReplyState
 from conversations.models import Feed, Reply
-from entities import spend
 from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.hooks import step
 from swwbot_site.lib.leases import FREE, abandoned, living, taken
-from swwbot_site.lib.transitions import move, moved
+from swwbot_site.lib.transitions import moved
 from swwbot_site.lib.wake import Channel, wake
-
-LATE = timedelta(minutes=10)
-"""So long after its deadline a reply that could not be posted is given up."""
 
 AWAY = timedelta(seconds=5)
 """The pause of a feed that could not be reached for a post."""
+
+LONGEST_ID = 64
 
 _ALPHABET = string.ascii_lowercase + string.digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """A reply on its way out. `attempt` counts from 1."""
+    """A reply on its way out. `attempt` counts from 1; `look`: it was on its way before, so it may be there already."""
 
     reply_id: int
     feed_id: int
     endpoint: Endpoint
     outgoing: Outgoing
     attempt: int
+    look: bool
 
 
 def claim(owner: int, now: datetime) -> list[Letter]:
     """The replies that this engine should post now, their leases taken, ids and timestamps written."""
-    feeds = (
-        Feed.objects.filter(enabled=True, dry_run=False)
-        .exclude(generation="auto", detected="")
-        .filter(Q(post_at__isnull=True) | Q(post_at__lte=now))
-    )
+    if outbox.stops().exists():
+        return []
     letters: list[Letter] = []
-    for feed_id in feeds.order_by("pk").values_list("pk", flat=True):
+    for feed_id in outbox.writable(now).order_by("pk").values_list("pk", flat=True):
         with transaction.atomic():
             letters.extend(_claim(feed_id, owner, now))
     return letters
 
 
-def _open(feed_id: int, now: datetime) -> Q:
-    """What is to be posted: ready, or begun and due again."""
-    again = Q(state=ReplyState.POSTING, accepted_at__isnull=True) & (Q(lease_owner__isnull=True) | abandoned(now, living()))
-    return Q(message__feed_id=feed_id) & (Q(attempt_at__isnull=True) | Q(attempt_at__lte=now)) & (Q(state=ReplyState.READY) | again)
-
-
 def _claim(feed_id: int, owner: int, now: datetime) -> list[Letter]:
-    wanted = _open(feed_id, now)
+    wanted = (
+        Q(message__feed_id=feed_id) & (Q(attempt_at__isnull=True) | Q(attempt_at__lte=now)) & (Q(state=ReplyState.READY) | outbox.free(now))
+    )
     if not Reply.objects.filter(wanted).exists():
         return []
-    feed = Feed.objects.select_for_update(no_key=True).get(pk=feed_id)
-    if feed.post_at and feed.post_at > now:
+    feed = outbox.lock(feed_id, now)
+    if feed is None or not outbox.may_write():
         return []
-    serial = Generation(feed.spoken).traits.serial
-    if not Generation(feed.spoken).traits.idempotent:
+    traits = Generation(feed.spoken).traits
+    if not traits.idempotent:
         begun = Reply.objects.filter(message__feed_id=feed_id, state=ReplyState.POSTING, accepted_at__isnull=True)
-        _doubt(begun.filter(abandoned(now, living())), now, "who was posting it is gone")
-    busy = Reply.objects.filter(message__feed_id=feed_id, state=ReplyState.POSTING, accepted_at__isnull=True, lease_until__gt=now)
-    room = (AT_ONCE if serial else 1) - busy.exclude(wanted).count()
-    if room <= 0:
-        return []
-    if not serial and not _paced(feed, now):
+        outbox.doubt(begun.filter(abandoned(now, living())), now, "who was posting it is gone")
+    busy = Reply.objects.filter(state=ReplyState.POSTING, accepted_at__isnull=True, lease_until__gt=now).exclude(wanted)
+    if traits.serial:
+        room = AT_ONCE - busy.filter(message__feed_id=feed_id).count()
+    else:
+        room = 1 - busy.filter(message__feed__in=outbox.neighbours(feed_id)).count()
+    if room <= 0 or not Reply.objects.filter(wanted).exists() or not outbox.turn(feed, now):
         return []
     rows = Reply.objects.filter(wanted).select_for_update(no_key=True, of=("self",), skip_locked=True).select_related("message")
-    chosen = list(rows.order_by("id")[:room])
-    return [_letter(reply, feed, owner, now) for reply in chosen if not _stale(reply, now)]
-
-
-def _stale(reply: Reply, now: datetime) -> bool:
-    """Whether a reply is so late that nobody would know what it answers; then it ends here."""
-    if reply.deadline + LATE > now:
-        return False
-    end = ReplyState.DROPPED if reply.state == ReplyState.READY else ReplyState.FAILED
-    if moved(reply, reply.state, end, ended_at=now, reason="the feed could not be posted to until it was far too late", **FREE):
-        if reply.permit_id:
-            spend.refund(reply.permit_id, now)
-        say(f"reply.{end.value}", f"{reply.username}: {reply.reason}", subject=f"reply:{reply.pk}", level=Level.WARNING)
-        wake(Channel.DELIVER)
-    return True
-
-
-def _doubt(posts: QuerySet[Reply], now: datetime, why: str) -> None:
-    """Nobody knows whether these went: they are looked for as if the feed had taken them, and posted again only if they are lost."""
-    posts.update(accepted_at=now, attempt_at=now, reason=why, **FREE)
-
-
-def _paced(feed: Feed, now: datetime) -> bool:
-    """Take the next turn of a KV backend; False if it wants silence."""
-    if not feed.exempt:
-        recent = Reply.objects.filter(message__feed=feed, accepted_at__isnull=False).order_by("-accepted_at")
-        until = silent_until([t for t in recent.values_list("accepted_at", flat=True)[: BURST + 1] if t])
-        if until and until > now:
-            Feed.objects.filter(pk=feed.pk).update(post_at=until)
-            return False
-    Feed.objects.filter(pk=feed.pk).update(post_at=now + timedelta(seconds=feed.post_interval_s))
-    return True
+    return [_letter(reply, feed, owner, now) for reply in rows.order_by("id")[:room]]
 
 
 def _letter(reply: Reply, feed: Feed, owner: int, now: datetime) -> Letter:
-    lease = taken(owner, now)
+    lease, look = taken(owner, now), reply.outgoing_id is not None
     if reply.state == ReplyState.READY:
         stamp = clock.millis(now)
         ident = reply.outgoing_id or f"{stamp}-{''.join(secrets.choice(_ALPHABET) for _ in range(9))}"
@@ -147,6 +113,7 @@ def _letter(reply: Reply, feed: Feed, owner: int, now: datetime) -> Letter:
         feed_id=feed.pk,
         endpoint=endpoint(feed),
         attempt=reply.attempts,
+        look=look,
         outgoing=Outgoing(
             id=reply.outgoing_id,
             timestamp=reply.outgoing_timestamp,
@@ -159,74 +126,98 @@ def _letter(reply: Reply, feed: Feed, owner: int, now: datetime) -> Letter:
     )
 
 
-async def post(client: Client, letter: Letter) -> FeedError | None:
-    """Hand one letter over; None if the feed has it now. A second attempt looks first."""
+def cleared(letter: Letter, owner: int) -> bool:
+    """Whether a letter may still go: its lease holds, its feed is on, and nobody has stopped posting. Ask right before sending it."""
+    mine = Reply.objects.filter(pk=letter.reply_id, state=ReplyState.POSTING, accepted_at__isnull=True)
+    mine = mine.filter(lease_owner=owner, lease_until__gt=clock.now(), message__feed__enabled=True, message__feed__dry_run=False)
+    return mine.filter(~Exists(outbox.stops())).exists()
+
+
+async def post(client: Client, letter: Letter, clear: Callable[[], Awaitable[bool]]) -> Accepted | FeedError | None:
+    """Hand one letter over: the feed's receipt, what went wrong, or None if it was not cleared; then nothing was sent.
+
+    One that was on its way before is looked for first. `clear` says whether it may go, see `cleared`.
+    """
     step("post.before")
+    sent = letter.outgoing
     try:
-        if letter.attempt > 1 and letter.outgoing.id in await client.visible(
-            letter.endpoint, [(letter.outgoing.id, letter.outgoing.timestamp)]
-        ):
+        if letter.look and sent.id in await client.visible(letter.endpoint, [(sent.id, sent.timestamp)]):
+            return Accepted(id=sent.id, duplicate=True, timestamp=sent.timestamp)
+        if not await clear():
             return None
-        await client.post(letter.endpoint, letter.outgoing)
+        step("post.cleared")
+        receipt = await client.post(letter.endpoint, sent)
     except FeedError as error:
         return error
     step("post.after")
-    return None
+    return receipt
 
 
-def accepted(letter: Letter, owner: int) -> bool:
-    """The feed took it: from now on it is looked for until it shows."""
-    now = clock.now()
+def told(letter: Letter, outcome: Accepted | FeedError | None, owner: int) -> None:
+    """Record how it went."""
+    if outcome is None:
+        _withheld(letter, owner)
+    elif isinstance(outcome, FeedError):
+        _refused(letter, outcome, owner)
+    else:
+        accepted(letter, outcome, owner)
+
+
+def accepted(letter: Letter, receipt: Accepted, owner: int) -> bool:
+    """The feed took it: from now on it is looked for until it shows. Returns whether it was still ours.
+
+    A backend that gave it an id or a time of its own is believed: under ours it would be looked for in vain, and posted again.
+    """
+    now, sent = clock.now(), letter.outgoing
     rows = Reply.objects.filter(pk=letter.reply_id, state=ReplyState.POSTING, lease_owner=owner)
     with transaction.atomic():
         done = rows.update(accepted_at=now, attempt_at=now + FIRST_LOOK, **FREE)
+        fits = 0 < len(receipt.id) <= LONGEST_ID and not Reply.objects.filter(outgoing_id=receipt.id).exists()
+        if done and receipt.id != sent.id and fits:
+            Reply.objects.filter(pk=letter.reply_id).update(
+                outgoing_id=receipt.id, outgoing_timestamp=min(sent.timestamp, receipt.timestamp)
+            )
+            text = f"The feed keeps the post {sent.id} as {receipt.id}"
+            say("reply.renamed", text, subject=f"reply:{letter.reply_id}", level=Level.WARNING)
+        elif done and receipt.timestamp < sent.timestamp:
+            Reply.objects.filter(pk=letter.reply_id).update(outgoing_timestamp=receipt.timestamp)
         wake(Channel.DELIVER)
         return bool(done)
 
 
-def refused(letter: Letter, error: FeedError, owner: int) -> None:
+def _withheld(letter: Letter, owner: int) -> None:
+    """Nothing was sent: it waits as before, and that was no attempt."""
+    rows = Reply.objects.filter(pk=letter.reply_id, state=ReplyState.POSTING, lease_owner=owner, accepted_at__isnull=True)
+    rows.update(attempts=F("attempts") - 1, attempt_at=None, **FREE)
+
+
+def _refused(letter: Letter, error: FeedError, owner: int) -> None:
     """It did not go, or nobody knows: again later, or never, with the reason."""
     now = clock.now()
-    rows = Reply.objects.filter(pk=letter.reply_id, lease_owner=owner)
+    rows = Reply.objects.filter(pk=letter.reply_id, state=ReplyState.POSTING, lease_owner=owner)
     with transaction.atomic():
-        if isinstance(error, RateLimited):
-            wait = now + timedelta(seconds=error.retry_after_s + 1)
-            Feed.objects.filter(pk=letter.feed_id).update(post_at=wait)
-            rows.filter(state=ReplyState.POSTING).update(attempts=F("attempts") - 1, attempt_at=wait, reason=str(error), **FREE)
-            say(
-                "feed.limited",
-                f"The feed wants silence for {error.retry_after_s:.0f} s",
-                subject=f"feed:{letter.feed_id}",
-                level=Level.WARNING,
-            )
+        if isinstance(error, RateLimited | Unreachable):  # nothing is stored: that is no attempt, and all others would fare the same
+            pause = timedelta(seconds=error.retry_after_s + 1) if isinstance(error, RateLimited) else AWAY
+            outbox.rest(outbox.neighbours(letter.feed_id), now + pause)
+            rows.update(attempts=F("attempts") - 1, attempt_at=now + pause, reason=str(error), **FREE)
+            if isinstance(error, RateLimited):
+                text = f"The feed wants silence for {error.retry_after_s:.0f} s"
+                say("feed.limited", text, subject=f"feed:{letter.feed_id}", level=Level.WARNING)
             return
         if isinstance(error, Ambiguous) and not letter.endpoint.generation.traits.idempotent:
-            _doubt(rows.filter(state=ReplyState.POSTING), now, str(error))
+            outbox.doubt(rows, now, str(error))
             wake(Channel.DELIVER)
-            return
-        if isinstance(error, Unreachable):  # nothing was sent: that is no attempt, and all others would fare the same
-            Feed.objects.filter(pk=letter.feed_id).update(post_at=now + AWAY)
-            rows.filter(state=ReplyState.POSTING).update(attempts=F("attempts") - 1, attempt_at=now + AWAY, reason=str(error), **FREE)
             return
         again = None if isinstance(error, Rejected) else next_attempt(now, letter.attempt, random.random)
         if again:
-            rows.filter(state=ReplyState.POSTING).update(attempt_at=again, reason=str(error), **FREE)
-            say(
-                "reply.delayed",
-                f"Posting failed, again later: {error}",
-                subject=f"reply:{letter.reply_id}",
-                level=Level.WARNING,
-                code=error.code,
-            )
+            rows.update(attempt_at=again, reason=str(error), **FREE)
+            text = f"Posting failed, again later: {error}"
+            say("reply.delayed", text, subject=f"reply:{letter.reply_id}", level=Level.WARNING, code=error.code)
             return
-        reply = Reply.objects.select_for_update(no_key=True, of=("self",)).get(pk=letter.reply_id)
-        if move(rows, ReplyState.POSTING, ReplyState.FAILED, ended_at=now, reason=str(error), **FREE):
-            if reply.permit_id:
-                spend.refund(reply.permit_id, now)
-            say(
-                "reply.failed", f"{reply.username} could not post: {error}", subject=f"reply:{reply.pk}", level=Level.ERROR, code=error.code
-            )
-        wake(Channel.DELIVER)
+        reply = rows.select_for_update(no_key=True, of=("self",)).first()
+        if reply is not None:
+            how = {"code": error.code, "status": error.status, "body": error.body, "attempt": letter.attempt}
+            outbox.ended(reply, ReplyState.FAILED, str(error), now, verdict={**reply.verdict, "delivery": how})
 
 
 def release(owner: int) -> None:

@@ -8,7 +8,7 @@ from django.db.models import Count, Q
 
 from cluster import read as cluster
 from conversations.logic.lifecycle import ENDED
-from conversations.models import Engine, Feed, Message, Reply
+from conversations.models import ConversationPolicy, Engine, Feed, Message, Reply, Room
 from swwbot_site.lib import clock, leases
 
 
@@ -72,6 +72,24 @@ class Pace:
     open: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """The global stop while it is pulled: nothing is posted anywhere."""
+
+    since: datetime
+    by: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"Posting is stopped since {self.since:%Y-%m-%d %H:%M} UTC by {self.by}{f': {self.why}' if self.why else ''}"
+
+
+def stopped() -> Stop | None:
+    """The global stop; None while answers are posted."""
+    row = ConversationPolicy.current()
+    return Stop(since=row.stopped_at, by=row.stopped_by, why=row.stop_reason) if row.stopped and row.stopped_at else None
+
+
 def latest(count: int, underway: int) -> tuple[Answer, ...]:
     """The `underway` newest answers under way and the `count` that ended last, newest first."""
     rows = Reply.objects.select_related("message").order_by("-id")
@@ -103,6 +121,14 @@ def feeds() -> tuple[Source, ...]:
     """The feeds, by name."""
     names = ("id", "name", "url", "enabled", "dry_run", "polled_at", "poll_interval_s", "failures", "error")
     return tuple(Source(**{name: getattr(row, name) for name in names}, generation=row.spoken) for row in Feed.objects.order_by("name"))
+
+
+def strategies() -> tuple[tuple[str, str], ...]:
+    """Where a reply strategy is chosen, and which: of every feed that is on, and of its rooms that have their own."""
+    feeds = Feed.objects.filter(enabled=True).order_by("name").values_list("name", "strategy")
+    rooms = Room.objects.filter(feed__enabled=True).exclude(strategy="").order_by("feed__name", "domain")
+    inside = rooms.values_list("feed__name", "domain", "strategy")
+    return (*feeds, *((f"{feed}, {domain}", strategy) for feed, domain, strategy in inside))
 
 
 def pace(since: datetime) -> Pace:

@@ -153,8 +153,10 @@ def _ending(story: Story) -> str:
 
 def _delivered(row: Reply) -> tuple[Step, ...]:
     posted = f"as {row.outgoing_id}, attempt {row.attempts}" if row.outgoing_id else ""
+    done = ", ".join(row.verdict.get("cleaned", []))
     return (
-        Step(name="cleaned", at=row.ready_at, note=f"{len(row.text)} characters" if row.ready_at else ""),
+        *(Step(name="tried before", at=None, note=f"generation {one['generation']}: {one['why']}") for one in row.drafts),
+        Step(name="cleaned", at=row.ready_at, note=f"{len(row.text)} characters{f': {done}' if done else ''}" if row.ready_at else ""),
         Step(name="posted", at=row.accepted_at, note=posted),
         Step(name="confirmed" if row.state not in ("dropped", "failed") else row.state, at=row.ended_at, note=row.reason),
     )

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from django.urls import reverse_lazy
+from django.urls import reverse, reverse_lazy
 
 
 def _item(title: str, icon: str, name: str) -> dict[str, Any]:
@@ -16,6 +16,7 @@ UNFOLD: Final[dict[str, Any]] = {
     "SITE_SYMBOL": "forum",
     "SITE_URL": "/status/",
     "THEME": "dark",
+    "ENVIRONMENT": "swwbot_site.monitoring.status.badge",
     "SHOW_VIEW_ON_SITE": True,
     "SIDEBAR": {
         "show_search": True,
@@ -48,8 +49,19 @@ UNFOLD: Final[dict[str, Any]] = {
                 "title": "Conversation",
                 "items": [
                     _item("Feeds", "rss_feed", "conversations_feed"),
+                    _item("Rooms", "meeting_room", "conversations_room"),
                     _item("Messages", "chat", "conversations_message"),
                     _item("Replies", "reply", "conversations_reply"),
+                    {
+                        "title": "On hold",
+                        "icon": "front_hand",
+                        "link": lambda _: f"{reverse('admin:conversations_reply_changelist')}?state__exact=held",
+                        "active": lambda request: "state__exact=held" in request.META.get("QUERY_STRING", ""),
+                        "badge": "swwbot_site.monitoring.status.on_hold",
+                        "badge_variant": "warning",
+                    },
+                    _item("Several voices", "groups_3", "conversations_ensemble"),
+                    _item("Posting and policy", "emergency_home", "conversations_conversationpolicy"),
                 ],
             },
             {

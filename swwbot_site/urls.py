@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
+    *([] if settings.LEAN else [path("admin/conversations/preview/", include("conversations.admin.preview"))]),
     path("admin/", admin.site.urls),
     *([] if settings.LEAN else [path("api/", include("swwbot_site.api"))]),
 ]

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from cluster.models import ClusterPolicy, Generation, LanguageModel, Notice, Offer, Placement, Seat, Server, Share
-from conversations.models import Engine, Feed, Message, Reply
+from conversations.models import Engine, Ensemble, Feed, Message, Reply, Room, Voice
 from entities.models import Entity, Permit, RateLimit
 from swwbot_site.lib import clock, leases
 from swwbot_site.models import Event
@@ -172,6 +172,14 @@ def feed(**over: Any) -> Feed:
     return Feed.objects.create(**{"name": f"feed-{n}", "url": f"http://feed-{n}.example/api", "detected": "do"} | over)
 
 
+def room(**over: Any) -> Room:
+    """A domain of a feed, with the feed's rules."""
+    values: dict[str, Any] = {"domain": f"room-{next(_number)}.example"} | over
+    if not _given(over, "feed"):
+        values["feed"] = feed()
+    return Room.objects.create(**values)
+
+
 def message(**over: Any) -> Message:
     """A human's message that nobody has decided on."""
     n = next(_number)
@@ -212,6 +220,22 @@ def reply(**over: Any) -> Reply:
     if values["state"] in ("posted", "dropped", "failed"):
         values = {"ended_at": now} | values
     return Reply.objects.create(**values)
+
+
+def ensemble(*voices: Entity, **over: Any) -> Ensemble:
+    """A question to these entities, or to two, that nobody has been asked yet; `synthesizer` writes the synthesis."""
+    now = clock.now()
+    values: dict[str, Any] = {"question": "What is time?", "created_at": now, "deadline": now + timedelta(minutes=10)} | over
+    if not _given(over, "synthesizer"):
+        values["synthesizer"] = entity()
+    if values.get("state", "running") != "running":
+        values = {"ended_at": now} | values
+    row = Ensemble.objects.create(**values)
+    speakers = voices or (entity(), entity())
+    for ordinal, who in enumerate(speakers):
+        Voice.objects.create(ensemble=row, ordinal=ordinal, entity=who)
+    Voice.objects.create(ensemble=row, ordinal=len(speakers), entity=row.synthesizer, synthesis=True)
+    return row
 
 
 def engine(**over: Any) -> Engine:

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from conversations.admin.strategy import Strategic
 from conversations.models import Feed
 from swwbot_site.lib import clock
 from swwbot_site.lib.adminkit import STATES, Waking, column
@@ -15,6 +16,7 @@ from swwbot_site.lib.words import ago, short
 class FeedAdmin(Waking):
     """Where the chat is read and answers are posted."""
 
+    form = Strategic
     list_display = ("name", "url", "badge", "spoken_generation", "enabled", "dry_run", "poll_interval_s", "polled", "trouble")
     list_filter = ("enabled", "dry_run", "generation")
     search_fields = ("name", "url")
@@ -32,7 +34,8 @@ class FeedAdmin(Waking):
     )
     fieldsets = (
         (None, {"fields": (("name", "url"), ("generation", "priority_direction"), ("enabled", "dry_run"))}),
-        ("Reading", {"fields": (("poll_interval_s", "overlap_s"), ("max_repliers", "max_bot_run"))}),
+        ("Reading", {"fields": (("poll_interval_s", "overlap_s"), "window_gap_s")}),
+        ("Answering", {"fields": (("max_repliers", "strategy"), ("max_bot_run", "bot_decay"))}),
         ("Posting", {"fields": (("domain", "max_text"), ("post_interval_s", "lost_after_s"), ("origin", "exempt"))}),
         (
             "What we see of it",

@@ -7,14 +7,20 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
+from conversations.admin.judging import Judging
+from conversations.logic.lifecycle import ReplyState
 from conversations.models import Reply
+from swwbot_site.lib import clock
 from swwbot_site.lib.adminkit import STATES, Record, column, pretty
 from swwbot_site.lib.words import short, span
 
 
 @admin.register(Reply)
-class ReplyAdmin(Record):
-    """Read-only: engines write it, `manage.py trace` tells its story."""
+class ReplyAdmin(Judging, Record):
+    """Read-only: engines write it, `manage.py trace` tells its story. People judge what is on hold and want again what failed."""
+
+    actions = ("approve_chosen", "reject_chosen", "requeue_chosen")
+    change_form_outer_before_template = "conversations/judging.html"
 
     list_display = ("id", "badge", "entity", "mode", "asked", "answer", "took", "attempts", "decided_at", "why")
     list_filter = ("state", "mode", ("entity", AutocompleteSelectFilter))
@@ -23,14 +29,15 @@ class ReplyAdmin(Record):
     list_select_related = ("entity", "message")
     fieldsets = (
         (None, {"fields": (("state", "mode"), ("message", "entity"), ("username", "color"), "text", "reason")}),
-        ("Verdict", {"fields": ("decided",)}),
+        ("Judged by people", {"fields": (("judged_by", "judged_at"), "original"), "classes": ("collapse",)}),
+        ("Verdict", {"fields": ("decided", "written_before")}),
         (
             "On its way",
             {"fields": (("generation", "permit", "permit_at"), ("outgoing_id", "outgoing_timestamp"), ("attempts", "attempt_at"))},
         ),
-        ("When", {"fields": (("decided_at", "ready_at"), ("accepted_at", "ended_at"))}),
+        ("When", {"fields": (("decided_at", "deadline", "ready_at"), ("accepted_at", "ended_at"))}),
     )
-    readonly_fields = ("decided",)
+    readonly_fields = ("decided", "written_before")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("entity", "message")
@@ -53,8 +60,15 @@ class ReplyAdmin(Record):
 
     @column("reason")
     def why(self, row: Reply) -> str:
+        late = clock.now() - row.deadline
+        if row.state == ReplyState.HELD and late.total_seconds() > 0:
+            return f"waits for a person, late by {span(late)}"
         return short(row.reason, 60)
 
     @column("verdict")
     def decided(self, row: Reply) -> SafeString:
         return pretty(row.verdict)
+
+    @column("earlier drafts")
+    def written_before(self, row: Reply) -> SafeString:
+        return pretty(row.drafts)

@@ -18,6 +18,9 @@ from conversations.feed.errors import (
 RETRY_AFTER_S = 60.0
 """Seconds of silence after a 429 that does not say how long: the backends' counter lives so long after the last post."""
 
+LONGEST_S = 3600.0
+"""Seconds of silence that are believed at most: asking once an hour whether it still holds costs one request."""
+
 
 def classify(status: int, headers: Mapping[str, str], body: bytes, *, where: str) -> FeedError | None:
     """What is wrong with a reply, None if nothing is.
@@ -59,15 +62,15 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, where: str
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
-    """Seconds to be silent: `Retry-After` in seconds or as a date (measured from the reply's own `Date`), else 60."""
+    """Seconds to be silent: `Retry-After` in seconds or as a date (measured from the reply's own `Date`), else 60. At most an hour."""
     value = headers.get("retry-after", "").strip()
     if value.isdecimal():
-        return float(value)
+        return min(float(value), LONGEST_S)
     try:
         gap = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
-        return max(gap.total_seconds(), 0.0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return RETRY_AFTER_S
+    return min(max(gap.total_seconds(), 0.0), LONGEST_S)
 
 
 def _error(text: str) -> str:

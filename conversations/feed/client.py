@@ -26,7 +26,7 @@ from conversations.feed.errors import (
     Unreachable,
 )
 from conversations.feed.values import Accepted, Endpoint, FeedMessage, Generation, Outgoing, Page, Reject, base, place
-from swwbot_site.lib import clock
+from swwbot_site.lib import clock, http
 
 Observer = Callable[[str, str, int], None]
 """Told of every HTTP request: method, path, status (0 without an answer)."""
@@ -127,14 +127,9 @@ class Client:
         wrong = wire.refusal(outgoing, endpoint)
         if wrong is not None:
             raise wrong
+        origin = {"Origin": endpoint.origin} if endpoint.origin else {}
         reply = await self._send(
-            "POST",
-            endpoint.base,
-            "/comments",
-            body=wire.body(outgoing, endpoint),
-            headers={"Origin": endpoint.origin} if endpoint.origin else {},
-            lost=Ambiguous,
-            repeat=False,
+            "POST", endpoint.base, "/comments", body=wire.body(outgoing, endpoint), headers=origin, lost=Ambiguous, repeat=False
         )
         try:
             return wire.accepted(reply.payload(), outgoing)
@@ -231,10 +226,11 @@ class Client:
         content = None if body is None else wire.encode(body)
         sent = {"Accept": "application/json"} | ({} if content is None else {"Content-Type": "application/json"}) | dict(headers or {})
         request = self._http.build_request(method, root + path, params=params, content=content, headers=sent, timeout=self._timeout)
-        response: httpx.Response | None = None
+        response = answer = None
         try:
             async with asyncio.timeout(self._total_s):
-                response = await self._http.send(request)
+                response = await self._http.send(request, stream=True)
+                answer = await http.whole(response)
         except _UNSENT as exc:
             raise Unreachable(f"{where}: no connection ({exc}); is the backend up, and the feed's URL right?") from exc
         except (TimeoutError, httpx.TimeoutException) as exc:
@@ -245,6 +241,8 @@ class Client:
         finally:
             if self._observer is not None:
                 self._observer(method, path, 0 if response is None else response.status_code)
-        if response is None:
+        if response is None or answer is None:
             return await self._send(method, root, path, params=params, body=body, headers=headers, lost=lost, repeat=False)
-        return Reply(status=response.status_code, headers=dict(response.headers), body=response.content, where=where)
+        if len(answer) > http.LARGEST:
+            raise lost(f"{where}: the answer is longer than {http.LARGEST >> 20} MB; is this the API's base?", status=response.status_code)
+        return Reply(status=response.status_code, headers=dict(response.headers), body=answer, where=where)

@@ -20,6 +20,7 @@
 
 from typing import ClassVar
 
+from conversations.feed.fields import scrub
 from swwbot_site.lib.errors import BotError, Fault, Retry
 
 BODY_LIMIT = 500
@@ -27,15 +28,18 @@ BODY_LIMIT = 500
 
 
 class FeedError(BotError):
-    """A message backend failed us. `status` is 0 without an answer; `body` is the beginning of the answer."""
+    """A message backend failed us. `status` is 0 without an answer; `body` is the beginning of the answer.
+
+    Both texts are free of what Postgres cannot keep: they repeat what the backend said, and are written into rows.
+    """
 
     code: ClassVar[str] = "feed.error"
     retry: ClassVar[Retry] = Retry.HERE
 
     def __init__(self, message: str, *, status: int = 0, body: str = "") -> None:
-        super().__init__(message)
+        super().__init__(scrub(message))
         self.status = status
-        self.body = body[:BODY_LIMIT]
+        self.body = scrub(body[:BODY_LIMIT])
 
 
 class Unreachable(FeedError):

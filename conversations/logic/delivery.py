@@ -1,8 +1,9 @@
-"""Posting rights of a feed: how many posts at once, and when the next one may go."""
+"""Posting rights: how many posts at once, when a backend may be posted to again, and when an answer is too late to be posted."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 BURST: Final = 10
 """Posts that a KV backend takes from one address before it wants silence."""
@@ -12,6 +13,24 @@ SILENCE: Final = timedelta(seconds=61)
 
 AT_ONCE: Final = 8
 """Posts in flight to a backend that serialises them itself."""
+
+LATE: Final = timedelta(minutes=10)
+"""So long after its deadline an answer that is written may still be posted; then nobody would know what it answers."""
+
+GRANTED: Final = timedelta(minutes=5)
+"""So much time an answer has that a person approves or wants again, however late it is: whether it still makes sense, he has seen."""
+
+
+def too_late(now: datetime) -> datetime:
+    """The deadline before which an answer is not posted any more."""
+    return now - LATE
+
+
+def site(url: str) -> str:
+    """What tells one backend from another, and counts our posts: host and port of a feed's address."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{(parts.hostname or '').lower()}{port}"
 
 
 def silent_until(posted: Sequence[datetime]) -> datetime | None:

@@ -5,7 +5,10 @@
     Reply     waiting → ready → posting → posted
               waiting → dropped, failed ; ready → held, dropped ; held → ready, dropped ; posting → failed, dropped
               posted → posting, if a KV backend has written over it
+              failed, dropped → ready, waiting, if a person wants it again
     Message   its debt to the feed's own queue: none ; owed → settled, given up
+    Ensemble  running → done, failed, cancelled
+    Voice     waiting → asked → done, failed ; waiting → cancelled ; asked → cancelled
 """
 
 from collections.abc import Mapping
@@ -31,7 +34,8 @@ REPLY: Final[Mapping[ReplyState, frozenset[ReplyState]]] = {
     _R.HELD: frozenset({_R.READY, _R.DROPPED}),
     _R.POSTING: frozenset({_R.POSTED, _R.DROPPED, _R.FAILED}),
     _R.POSTED: frozenset({_R.POSTING}),
-    _R.FAILED: frozenset({_R.READY}),
+    _R.FAILED: frozenset({_R.READY, _R.WAITING}),
+    _R.DROPPED: frozenset({_R.READY, _R.WAITING}),
 }
 
 ENDED: Final = (_R.POSTED, _R.DROPPED, _R.FAILED)
@@ -43,6 +47,7 @@ class Mode(StrEnum):
 
     DIRECTED = "directed"
     AMBIENT = "ambient"
+    VOICE = "voice"
 
 
 class Debt(StrEnum):
@@ -56,4 +61,29 @@ class Debt(StrEnum):
 
 DEBT: Final[Mapping[Debt, frozenset[Debt]]] = {
     Debt.OWED: frozenset({Debt.SETTLED, Debt.GIVEN_UP}),
+}
+
+
+class EnsembleState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class VoiceState(StrEnum):
+    WAITING = "waiting"
+    ASKED = "asked"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ENSEMBLE: Final[Mapping[EnsembleState, frozenset[EnsembleState]]] = {
+    EnsembleState.RUNNING: frozenset({EnsembleState.DONE, EnsembleState.FAILED, EnsembleState.CANCELLED}),
+}
+
+VOICE: Final[Mapping[VoiceState, frozenset[VoiceState]]] = {
+    VoiceState.WAITING: frozenset({VoiceState.ASKED, VoiceState.FAILED, VoiceState.CANCELLED}),
+    VoiceState.ASKED: frozenset({VoiceState.DONE, VoiceState.FAILED, VoiceState.CANCELLED}),
 }

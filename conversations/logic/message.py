@@ -25,10 +25,19 @@ class Line:
     """The lines its author saw; None if the feed gave none, which is not the same as an empty conversation."""
     params: Mapping[str, Any] | None = None
     """What it says to bots: entity, priority, model, nom, ais, processed, status, claimed_by."""
+    domain: str = ""
+    reply_to: str = ""
+    """The `remote_id` of the message that it answers."""
+    conversation: str = ""
+    """What it is part of; see `conversations.logic.grouping`."""
 
     @property
     def human(self) -> bool:
         return self.kind == "human"
+
+    def age_s(self, now: datetime) -> float:
+        """Seconds since it appeared."""
+        return now.timestamp() - (self.born.timestamp() if self.born else self.timestamp / 1000)
 
     @property
     def spoken(self) -> str:

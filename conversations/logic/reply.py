@@ -1,92 +1,161 @@
-"""From what a model said to what is posted, or to the reason why nothing is."""
+"""From what a model wrote to what is posted, or to the reason why nothing is.
+
+The steps, in their order, each named in `steps` when it changed something:
+
+ 1. what nobody can see goes                                                        logic/visible.py
+ 2. thoughts go                                                                     logic/thoughts.py
+ 3. marks of the model's template go, and what stands behind them                   logic/specials.py
+ 4. labels go, and it ends where it begins to speak for somebody else               logic/labels.py
+ 5. `[SKIP]` anywhere in what is left: the persona chose to say nothing
+ 6. phrases that persona and policy filter out go                                   logic/phrases.py
+ 7. it ends before their earliest marker, or a stop text that the server let through
+ 8. an unfinished sentence goes, where the model ran out of tokens                  logic/shortening.py
+ 9. web addresses and markup: left, taken out, or a reason not to post              logic/marks.py
+10. line breaks and spaces, quotation marks around the whole                        logic/phrases.py
+11. it is shortened to the feed's length                                            logic/shortening.py
+12. a repeat of one of its own last posts is not posted                             logic/similar.py
+
+Taking one thing out may make another of what stood around it. So steps 1 to 11 are repeated until they change nothing, and what
+does not come to rest is not posted: a clean text cleaned again is the same. KV backends also fold white space into single spaces;
+that makes a text shorter, never longer, and repeats are compared without regard to it.
+"""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
+from conversations.logic import phrases
+from conversations.logic.labels import Names, alone, names, unlabelled
+from conversations.logic.marks import linked, marked, unlinked, unmarked
+from conversations.logic.shortening import complete, shortened
+from conversations.logic.similar import closest
+from conversations.logic.specials import answered
+from conversations.logic.thoughts import spoken
+from conversations.logic.visible import visible
 from entities.logic.persona import Persona
 
-_THINK = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.IGNORECASE | re.DOTALL)
-_THINK_END = re.compile(r"\A.*</(think|thinking|reasoning)>", re.IGNORECASE | re.DOTALL)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-_SENTENCE = re.compile(r"[.!?…。！？][\"'”’)]*(?=\s|$)")
+LONGEST: Final = 8000
+"""Characters of an answer that are looked at once its thoughts are gone; feeds take 1000 at most."""
+
+ROUNDS: Final = 12
+"""What changes that often will not come to rest."""
+
+_SKIP: Final = re.compile(r"\[\s{0,3}SKIP\s{0,3}\]|\A[\s*_\"'(<.]{0,4}SKIP[\s*_\"')>.!]{0,4}\Z", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cleaned:
-    """The text to post, or, when it is empty, why not; `steps` names what was done to it."""
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """An answer on its way from the model to the feed. Plugins may change `text`, or say in `why` that it must not be posted."""
 
-    text: str
+    persona: Persona
+    raw: str
+    """What the model wrote."""
+    username: str
+    """The name that it is posted under."""
+    others: Sequence[str] = ()
+    """The names of the other speakers that it saw or knows."""
+    limit: int
+    """UTF-16 units that the feed takes."""
+    recent: Sequence[str] = ()
+    """Own last posts that it must not repeat."""
+    filter_out: Sequence[str] = ()
+    """What the policy wants besides the persona; so are the markers."""
+    trim_after: Sequence[str] = ()
+    stop: Sequence[str] = ()
+    unfinished: bool = False
+    """The model ran out of tokens."""
+    text: str = ""
+    """What is to be posted; empty if nothing is, and then `why` says the reason."""
     why: str = ""
-    steps: tuple[str, ...] = ()
+    again: bool = False
+    """Nothing is posted, and another try may do better."""
+    steps: list[str] = field(default_factory=list)
+    """What was done to it."""
+
+    def end(self, why: str, *, again: bool = False) -> None:
+        """Nothing is to be posted, for this reason."""
+        self.text, self.why, self.again = "", why, again
+
+    def change(self, name: str, text: str) -> None:
+        """Give it another text, and name what was done."""
+        if text != self.text:
+            self.text = text
+            if name not in self.steps:
+                self.steps.append(name)
 
 
-def units(text: str) -> int:
-    """Length as the feed counts: UTF-16 units."""
-    return len(text) + sum(1 for char in text if ord(char) > 0xFFFF)
+def clean(draft: Draft) -> None:
+    """Make `raw` fit to post: at most `limit` units, one speaker, no thoughts, nothing said twice; or say in `why` what is wrong."""
+    draft.text = draft.raw
+    fit(draft)
+    if not draft.why:
+        _repeated(draft)
 
 
-def clean(raw: str, persona: Persona, *, username: str, others: Sequence[str], limit: int, recent: Sequence[str] = ()) -> Cleaned:
-    """Make a model's answer fit to post: at most `limit` UTF-16 units, one speaker, no thoughts, nothing said twice.
-
-    `others` are the names of the other speakers it saw, `recent` the persona's own last posts.
-    """
-    steps: list[str] = []
-
-    def done(name: str, before: str, after: str) -> str:
-        if after != before:
-            steps.append(name)
-        return after
-
-    text = done("thoughts removed", raw, _THINK_END.sub("", _THINK.sub("", raw)))
-    text = done("control characters removed", text, _CONTROL.sub("", text))
-    text = text.strip()
-    text = done("own label removed", text, _unlabelled(text, (username, persona.username, *persona.aliases, *others)))
-    text = done("other speakers cut off", text, _one_speaker(text, others))
-    for phrase in persona.filter_out:
-        text = done("filtered", text, text.replace(phrase, ""))
-    ends = [at for at in (text.find(mark) for mark in (*persona.trim_after, *persona.stop) if mark) if at >= 0]
-    if ends:
-        text = done("trimmed", text, text[: min(ends)])
-    if persona.trim_whitespace:
-        text = re.sub(r"[ \t]+", " ", text).strip()
-    if not text.strip():
-        return Cleaned(
-            text="", why="the model said nothing" if not raw.strip() else "nothing was left of it after cleaning", steps=tuple(steps)
-        )
-    if "[SKIP]" in text.upper():
-        return Cleaned(text="", why="the persona chose to say nothing ([SKIP])", steps=tuple(steps))
-    text = done("shortened", text, shortened(text, limit))
-    if " ".join(text.casefold().split()) in {" ".join(old.casefold().split()) for old in recent}:
-        return Cleaned(text="", why="it said exactly that before", steps=tuple(steps))
-    return Cleaned(text=text, steps=tuple(steps))
+def fit(draft: Draft) -> None:
+    """Steps 1 to 11, until they change nothing: what holds for every text that is posted, whoever wrote it."""
+    who = names((draft.username, draft.persona.username, *draft.persona.aliases), draft.others)
+    for _ in range(ROUNDS):
+        before = draft.text
+        _round(draft, who)
+        if draft.why:
+            return
+        if not draft.text.strip():
+            said = bool(draft.raw.strip())
+            draft.end("nothing was left of it after cleaning" if said else "the model said nothing", again=True)
+            return
+        if draft.text == before:
+            return
+    draft.end("it could not be made fit to post: whatever is taken out of it makes something else that must go")
 
 
-def _unlabelled(text: str, names: Sequence[str]) -> str:
-    """Without a leading "Name:", of the speaker himself or of whom he answers, or a generic one, however often it is repeated."""
-    labels = [re.escape(name) for name in (*names, "Human", "User", "Assistant", "Assitant", "AI", "Bot", "Response") if name]
-    return re.sub(rf"\A(?:\s*[*_\[]*(?:{'|'.join(labels)})[*_\]]*\s*:\s*)+", "", text, flags=re.IGNORECASE)
+def _round(draft: Draft, who: Names) -> None:
+    persona = draft.persona
+    draft.change("control characters removed", visible(draft.text))
+    draft.change("thoughts removed", spoken(draft.text))
+    draft.text = draft.text.strip()
+    draft.change(f"cut to {LONGEST} characters", draft.text[:LONGEST])
+    draft.change("template marks removed", answered(draft.text))
+    draft.text = draft.text.strip()
+    draft.change("own label removed", unlabelled(draft.text, who))
+    draft.change("other speakers cut off", alone(draft.text, who).strip())
+    if _SKIP.search(draft.text):
+        draft.end("the persona chose to say nothing ([SKIP])")
+        return
+    draft.change("filtered", phrases.without(draft.text, (*draft.filter_out, *persona.filter_out)))
+    draft.change("trimmed", phrases.until(draft.text.strip(), (*draft.trim_after, *persona.trim_after, *draft.stop, *persona.stop)))
+    if draft.unfinished:
+        draft.change("unfinished sentence removed", complete(draft.text))
+    _marks(draft)
+    if draft.why:
+        return
+    draft.text = draft.text.strip()
+    if persona.newlines != "keep":
+        draft.change("line breaks removed", (phrases.folded if persona.newlines == "fold" else phrases.first)(draft.text))
+    draft.text = (phrases.spaced(draft.text) if persona.trim_whitespace else draft.text).strip()
+    draft.change("quotation marks removed", phrases.unquoted(draft.text))
+    if draft.text:
+        draft.change("shortened", shortened(draft.text, draft.limit))
 
 
-def _one_speaker(text: str, others: Sequence[str]) -> str:
-    """Up to the line where it begins to speak for somebody else."""
-    labels = [re.escape(name) for name in (*others, "Human", "User", "System") if name]
-    found = re.search(rf"\n\s*[*_\[]*(?:{'|'.join(labels)})[*_\]]*\s*:", text, flags=re.IGNORECASE)
-    return text[: found.start()].rstrip() if found else text
+def _marks(draft: Draft) -> None:
+    persona = draft.persona
+    if persona.links == "drop" and linked(draft.text):
+        draft.end("it has a web address in it, and the persona's answers must not")
+        return
+    if persona.links == "strip":
+        draft.change("links removed", unlinked(draft.text))
+    if persona.markup == "drop" and marked(draft.text):
+        draft.end("it has markup in it, and the persona's answers must not")
+        return
+    if persona.markup == "strip":
+        draft.change("markup removed", unmarked(draft.text))
 
 
-def shortened(text: str, limit: int) -> str:
-    """At most `limit` UTF-16 units, ending at a sentence if one ends in the second half, otherwise at a word with an ellipsis."""
-    if units(text) <= limit:
-        return text
-    kept = text
-    while units(kept) > limit:
-        kept = kept[: max(0, len(kept) - max(1, (units(kept) - limit) // 2))]
-    ends = [found.end() for found in _SENTENCE.finditer(kept)]
-    if ends and ends[-1] >= len(kept) // 2:
-        return kept[: ends[-1]]
-    while kept and units(kept) > limit - 1:
-        kept = kept[:-1]
-    between = kept[-1:].isspace() or text[len(kept) : len(kept) + 1].isspace()
-    at_word = kept if between or " " not in kept else kept.rsplit(None, 1)[0]
-    return (at_word if len(at_word) >= len(kept) // 2 else kept).rstrip(" ,;:-") + "…"
+def _repeated(draft: Draft) -> None:
+    score, old = closest(draft.text, draft.recent)
+    if score >= 1.0:
+        draft.end("it said exactly that before", again=True)
+    elif score >= draft.persona.max_similarity:
+        draft.end(f"it said almost that before ({score:.2f} alike; {draft.persona.max_similarity:g} is too much): {old[:80]}", again=True)

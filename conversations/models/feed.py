@@ -65,6 +65,15 @@ class Feed(Leased):
         default=6, help_text="After so many bot messages without a human one, bots are not answered any more."
     )
     max_repliers = models.PositiveSmallIntegerField(default=3, help_text="At most so many entities answer one message by chance.")
+    strategy = models.CharField(
+        max_length=40,
+        default="natural",
+        help_text="How those who answer by chance are chosen: natural, random, weighted, round-robin, least-recent.",
+    )
+    bot_decay = models.FloatField(
+        default=0.7, help_text="0 … 1: each bot message since the last human one lowers the chance of an answer to a bot by this factor."
+    )
+    window_gap_s = models.FloatField(default=3600.0, help_text="After a silence of so long another conversation begins.")
 
     worker = models.CharField(
         max_length=40, default=worker_name, editable=False, help_text="Our name in the feed's own queue; the same for all our engines."
@@ -84,6 +93,8 @@ class Feed(Leased):
             models.CheckConstraint(name="feed_interval_positive", condition=Q(poll_interval_s__gt=0)),
             models.CheckConstraint(name="feed_overlap_not_negative", condition=Q(overlap_s__gte=0, post_interval_s__gte=0)),
             models.CheckConstraint(name="feed_text_length_positive", condition=Q(max_text__gt=0)),
+            models.CheckConstraint(name="feed_decay_0_to_1", condition=Q(bot_decay__gte=0, bot_decay__lte=1)),
+            models.CheckConstraint(name="feed_window_gap_positive", condition=Q(window_gap_s__gt=0)),
         ]
 
     def __str__(self) -> str:

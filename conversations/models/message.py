@@ -20,6 +20,9 @@ class Message(models.Model):
     username = models.CharField(max_length=200, blank=True)
     color = models.CharField(max_length=100, blank=True)
     domain = models.CharField(max_length=200, blank=True)
+    conversation = models.CharField(
+        max_length=200, blank=True, help_text="What it is part of: a domain, or the private talk of one human and one identity."
+    )
     text = models.TextField(blank=True)
     context = models.JSONField(null=True, blank=True, help_text="The lines its author saw; empty is not the same as none.")
     bot_params = models.JSONField(null=True, blank=True)
@@ -43,6 +46,8 @@ class Message(models.Model):
         indexes = [
             models.Index(name="message_new", fields=["feed", "timestamp"], condition=Q(decided_at__isnull=True)),
             models.Index(name="message_time", fields=["feed", "-timestamp"]),
+            models.Index(name="message_talk", fields=["feed", "conversation", "-timestamp"]),
+            models.Index(name="message_arrival", fields=["feed", "conversation", "-id"]),
             models.Index(name="message_owed", fields=["settle_at"], condition=Q(state="owed")),
         ]
 

@@ -5,14 +5,48 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.forms import BaseModelForm
-from django.http import HttpRequest
+from django.forms import BaseModelForm, ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.safestring import SafeString
 from simple_history.admin import SimpleHistoryAdmin
 
-from entities import switch
+from entities import chronicle, read, switch, versions
+from entities.admin.anew import Anew
+from entities.admin.past import Past
+from entities.logic.turns import TURNS, sound
 from entities.models import Entity, Permit, RateLimit
-from swwbot_site.lib.adminkit import Inline, Waking, column
-from swwbot_site.lib.words import short
+from entities.objections import objections
+from swwbot_site.lib import clock
+from swwbot_site.lib.adminkit import Inline, Waking, column, told
+from swwbot_site.lib.words import ago, short
+
+TEXTS = ("aliases", "triggers", "stop", "filter_out", "trim_after", "responds_to_these_ai", "interests")
+
+
+class EntityForm(ModelForm):  # type: ignore[type-arg]  # no parameter at run time
+    """An entity that every reader of its row can use, and that no plugin objects to."""
+
+    def clean(self) -> dict[str, Any]:
+        """Lists hold texts, warm-up turns hold role and content."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        for name in TEXTS:
+            value = cleaned.get(name) or []
+            if name in cleaned and not (isinstance(value, list) and all(isinstance(each, str) and each for each in value)):
+                self.add_error(name, 'A list of texts, none of them empty, for example ["one", "two"].')
+        turns = cleaned.get("warmup") or []
+        if not (isinstance(turns, list) and all(sound(turn) for turn in turns)):
+            self.add_error("warmup", f"Write {TURNS}.")
+        if not isinstance(cleaned.get("extra") or {}, dict):
+            self.add_error("extra", "An object, for example {}.")
+        return cleaned
+
+    def full_clean(self) -> None:
+        """Ask the plugins last, about the entity as it would be."""
+        super().full_clean()
+        if self.is_bound and self.has_changed() and not self.errors:
+            for problem in objections(self.instance):
+                self.add_error(None, problem)
 
 
 class Limits(Inline):
@@ -20,19 +54,25 @@ class Limits(Inline):
 
     model = RateLimit
     verbose_name_plural = "rate limits"
+    fields = ("kind", "amount", "every", "feed")
+    autocomplete_fields = ("feed",)
 
 
 @admin.register(Entity)
-class EntityAdmin(SimpleHistoryAdmin, Waking):  # type: ignore[misc]
+class EntityAdmin(Anew, Past, SimpleHistoryAdmin, Waking):  # type: ignore[misc]
     """Every change is kept as a version; switching goes through the verb, so that it is told and takes effect at once."""
 
+    form = EntityForm
+    change_form_outer_before_template = "entities/beside.html"
     inlines = (Limits,)
-    actions = ("enable", "disable")
+    readonly_fields = ("left",)
+    actions = ("enable", "disable", "anew")
     small = ("disabled_reason", "user_prompt")
     list_display = (
         "slug",
         "username",
         "badge",
+        "why",
         "model_named",
         "response_chance",
         "priority",
@@ -49,7 +89,16 @@ class EntityAdmin(SimpleHistoryAdmin, Waking):  # type: ignore[misc]
     fieldsets = (
         (
             None,
-            {"fields": (("slug", "username"), ("color", "aliases"), ("model", "preferred_server"), ("enabled", "disabled_reason"), "hold")},
+            {
+                "fields": (
+                    ("slug", "username"),
+                    ("color", "aliases"),
+                    ("model", "preferred_server"),
+                    ("enabled", "disabled_reason"),
+                    ("hold", "max_failures"),
+                    "left",
+                )
+            },
         ),
         (
             "Prompt",
@@ -59,7 +108,9 @@ class EntityAdmin(SimpleHistoryAdmin, Waking):  # type: ignore[misc]
                     "system_prompt",
                     "user_prompt",
                     ("prompt_format", "system_role", "messages_to_read"),
-                    ("add_newline_to_context", "add_entity_username"),
+                    ("add_newline_to_context", "add_entity_username", "keep_names"),
+                    "warmup",
+                    ("use_traits", "style", "mood"),
                 ),
             },
         ),
@@ -71,7 +122,7 @@ class EntityAdmin(SimpleHistoryAdmin, Waking):  # type: ignore[misc]
                     ("response_chance", "weight", "priority"),
                     ("responds_to_humans", "responds_to_all_ai", "responds_to_these_ai"),
                     ("max_age_s", "when_limited"),
-                    ("style", "mood", "interests"),
+                    ("triggers", "interests"),
                 ),
             },
         ),
@@ -88,7 +139,13 @@ class EntityAdmin(SimpleHistoryAdmin, Waking):  # type: ignore[misc]
                 ),
             },
         ),
-        ("Cleaning", {"classes": ("tab",), "fields": ("filter_out", "trim_after", "trim_whitespace", "extra")}),
+        (
+            "Cleaning",
+            {
+                "classes": ("tab",),
+                "fields": ("filter_out", "trim_after", ("newlines", "links", "markup"), ("max_similarity", "trim_whitespace"), "extra"),
+            },
+        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Entity]:
@@ -99,14 +156,42 @@ class EntityAdmin(SimpleHistoryAdmin, Waking):  # type: ignore[misc]
         found: QuerySet[Entity] = super().get_queryset(request)
         return found.annotate(limits_n=number(RateLimit.objects.all()), reserved_n=number(Permit.objects.filter(state="reserved")))
 
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The page, with the ways that lead on from it."""
+        known = object_id is not None and object_id.isdecimal() and len(object_id) < 19
+        row = Entity.objects.filter(pk=int(object_id or 0)).first() if known else None
+        ways = [
+            ("Preview of its prompt", "prompt-preview"),
+            ("Versions", "admin:entities_entity_history"),
+            ("Copy", "admin:entities_entity_copy"),
+        ]
+        beside = {"entity": row, "ways": [(text, reverse(name, args=[row.pk])) for text, name in ways] if row else []}
+        response: HttpResponse = super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **beside})
+        return response
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Save what was changed; `enabled` through the verb."""
-        super().save_model(request, obj, form, change)
+        """Save what was changed; its version is kept when its limits are saved too."""
+        columns = self.columns(form)
+        if columns or not change:
+            chronicle.quietly(obj, columns if change else None)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save the limits, then keep all of it as one version; `enabled` goes through the verb, which keeps it."""
+        super().save_related(request, form, formsets, change)
+        row, who = Entity.objects.get(pk=form.instance.pk), request.user.get_username()
         if change and "enabled" in form.changed_data:
-            if obj.enabled:
-                switch.enable([obj.pk])
+            if form.instance.enabled:
+                switch.enable([row.pk], who)
             else:
-                switch.disable([obj.pk], obj.disabled_reason or f"switched off by {request.user.get_username()}")
+                switch.disable([row.pk], form.cleaned_data["disabled_reason"] or f"switched off by {who}", who)
+            return
+        last = versions.versions(row.pk, 1)
+        if not last:
+            chronicle.keep([row], who, "changed in the admin" if change else "made in the admin", new=[] if change else [row.pk])
+        elif fields := versions.diff(row.pk, last[0].number):
+            chronicle.keep([row], who, f"changed in the admin: {', '.join(fields)}")
 
     def columns(self, form: "BaseModelForm[Any]") -> list[str]:
         switched = {"enabled", "disabled_reason"} if "enabled" in form.changed_data else set()
@@ -118,12 +203,13 @@ class EntityAdmin(SimpleHistoryAdmin, Waking):  # type: ignore[misc]
 
     @admin.action(description="Switch on", permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Entity]) -> None:
-        n = switch.enable(queryset.values_list("pk", flat=True))
+        n = switch.enable(queryset.values_list("pk", flat=True), request.user.get_username())
         messages.success(request, f"{n} switched on.")
 
     @admin.action(description="Switch off", permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Entity]) -> None:
-        n = switch.disable(queryset.values_list("pk", flat=True), f"switched off by {request.user.get_username()}")
+        who = request.user.get_username()
+        n = switch.disable(queryset.values_list("pk", flat=True), f"switched off by {who}", who)
         messages.success(request, f"{n} switched off.")
 
     @column("state", ordering="enabled", label={"on": "success", "off": "danger", "held": "warning"})
@@ -143,3 +229,18 @@ class EntityAdmin(SimpleHistoryAdmin, Waking):  # type: ignore[misc]
     @column("under way", ordering="reserved_n")
     def posting(self, row: Any) -> int:
         return int(row.reserved_n)
+
+    @column("why off")
+    def why(self, row: Entity) -> str:
+        return "" if row.enabled else short(row.disabled_reason, 60)
+
+    @column("limits now")
+    def left(self, row: Entity) -> SafeString:
+        if not row.pk:
+            return SafeString("–")
+        now = clock.now()
+        quota = read.limits(row.pk, now)
+        return told(
+            ("limit", "left", "free"),
+            ((left.rule, left.remaining, ago(left.free_at, now) if left.free_at else "now") for left in quota.left),
+        )

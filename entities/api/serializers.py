@@ -79,13 +79,16 @@ class WholeEntitySerializer(EntitySerializer):
 
 
 class LeftSerializer(serializers.Serializer[Any]):
-    """One limit: `amount` posts of `kind` (minute, hour, day), or seconds between two (gap); what remains of it now."""
+    """One limit: `amount` posts in any `every` minutes, hours or days (`kind`), or seconds between two (gap); what remains of it now."""
 
     kind = serializers.CharField(source="rule.kind")
     amount = serializers.IntegerField(source="rule.amount")
+    every = serializers.IntegerField(source="rule.every", help_text="So many minutes, hours or days.")
+    feed = serializers.CharField(source="rule.feed", help_text="The only feed whose posts it counts; empty: all together.")
     shared = serializers.BooleanField(source="rule.whole", help_text="A limit of all entities together.")
     remaining = serializers.IntegerField()
     free_at = serializers.DateTimeField(allow_null=True, help_text="When one more is free; null: now.")
+    pending = serializers.BooleanField(help_text="Only posts under way are in the way: free_at is when to look again.")
 
 
 class QuotaSerializer(serializers.Serializer[Any]):

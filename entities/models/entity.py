@@ -6,6 +6,17 @@ from django.db.models import Q
 from simple_history.models import HistoricalRecords
 
 
+class Version(models.Model):
+    """What a version keeps besides the columns."""
+
+    limits = models.JSONField(
+        null=True, editable=False, help_text="The rate limits of that moment: kind, amount, every, feed. Null: kept before limits were."
+    )
+
+    class Meta:
+        abstract = True
+
+
 class Entity(models.Model):
     """One AI persona. Every change is kept as a version."""
 
@@ -17,6 +28,16 @@ class Entity(models.Model):
     class WhenLimited(models.TextChoices):
         WAIT = "wait", "wait until the limits allow it"
         DROP = "drop", "drop it and say so"
+
+    class Newlines(models.TextChoices):
+        KEEP = "keep", "keep them"
+        FOLD = "fold", "make them spaces"
+        FIRST = "first", "end the answer at the first"
+
+    class Marks(models.TextChoices):
+        KEEP = "keep", "leave them"
+        STRIP = "strip", "take them out"
+        DROP = "drop", "do not post such an answer"
 
     class Role(models.TextChoices):
         SYSTEM = "system", "system"
@@ -33,6 +54,15 @@ class Entity(models.Model):
     enabled = models.BooleanField(default=True)
     disabled_reason = models.TextField(blank=True)
     aliases = models.JSONField(default=list, blank=True, help_text="Other names it answers to.")
+    triggers = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Words or commands that it always answers, such as ping or !fact; whole words, once per message.",
+    )
+    enabled_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="Failures before this are forgiven.")
+    max_failures = models.PositiveSmallIntegerField(
+        default=5, help_text="After so many failed answers in a row it switches itself off. 0: never."
+    )
 
     system_prompt = models.TextField(help_text="Who it is and how it speaks.")
     user_prompt = models.TextField(blank=True, default="Generate a response based on the conversation context.")
@@ -43,6 +73,12 @@ class Entity(models.Model):
     )
     add_newline_to_context = models.BooleanField(default=False)
     add_entity_username = models.BooleanField(default=False, help_text="End the prompt with its name and a colon.")
+
+    keep_names = models.BooleanField(default=True, help_text="In turns: each line begins with its speaker's name.")
+    warmup = models.JSONField(
+        "warm-up turns", default=list, blank=True, help_text='Turns before the conversation: [{"role": "user", "content": "…"}, …].'
+    )
+    use_traits = models.BooleanField("traits in the prompt", default=False, help_text="End the system prompt with style and mood.")
 
     temperature = models.FloatField(null=True, blank=True)
     max_tokens = models.PositiveIntegerField(null=True, blank=True)
@@ -57,6 +93,14 @@ class Entity(models.Model):
     filter_out = models.JSONField(default=list, blank=True, help_text="Phrases to delete from an answer.")
     trim_after = models.JSONField(default=list, blank=True, help_text="An answer ends before the earliest of these.")
     trim_whitespace = models.BooleanField(default=True)
+    newlines = models.CharField(
+        max_length=5, choices=Newlines, default=Newlines.KEEP, help_text="What becomes of line breaks in an answer."
+    )
+    links = models.CharField(max_length=5, choices=Marks, default=Marks.KEEP, help_text="What becomes of web addresses in an answer.")
+    markup = models.CharField(max_length=5, choices=Marks, default=Marks.KEEP, help_text="What becomes of Markdown and HTML in an answer.")
+    max_similarity = models.FloatField(
+        default=0.9, help_text="0 … 1: an answer by chance that is so similar to one of its last posts is dropped. 1: only the same words."
+    )
 
     response_chance = models.FloatField(default=0.0, help_text="0 … 1: how likely it answers a message that is not meant for it.")
     weight = models.FloatField(default=1.0, help_text="Against 1, when one of several is chosen.")
@@ -81,7 +125,7 @@ class Entity(models.Model):
     interests = models.JSONField(default=list, blank=True)
     extra = models.JSONField(default=dict, blank=True, help_text="What its configuration file says besides, kept for export.")
 
-    history = HistoricalRecords()
+    history = HistoricalRecords(bases=[Version])
 
     class Meta:
         ordering = ["slug"]
@@ -93,6 +137,7 @@ class Entity(models.Model):
             models.CheckConstraint(name="entity_reads_something", condition=Q(messages_to_read__gte=1)),
             models.CheckConstraint(name="entity_weight_not_negative", condition=Q(weight__gte=0)),
             models.CheckConstraint(name="entity_max_age_positive", condition=Q(max_age_s__gt=0)),
+            models.CheckConstraint(name="entity_similarity_0_to_1", condition=Q(max_similarity__gt=0, max_similarity__lte=1)),
             models.CheckConstraint(name="entity_max_tokens_positive", condition=Q(max_tokens__isnull=True) | Q(max_tokens__gt=0)),
         ]
 

@@ -13,6 +13,7 @@ class Permit(models.Model):
     MOVES = PERMIT
 
     entity = models.ForeignKey(Entity, on_delete=models.CASCADE, related_name="permits")
+    feed = models.ForeignKey("conversations.Feed", on_delete=models.SET_NULL, null=True, blank=True, related_name="permits")
     state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in PermitState], default=PermitState.RESERVED)
     reserved_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
@@ -30,6 +31,7 @@ class Permit(models.Model):
             models.Index(name="permit_reserved", fields=["entity"], condition=Q(state="reserved")),
             models.Index(name="permit_spent", fields=["entity", "settled_at"], condition=Q(state="spent")),
             models.Index(name="permit_spent_all", fields=["settled_at"], condition=Q(state="spent")),
+            models.Index(name="permit_spent_feed", fields=["feed", "settled_at"], condition=Q(state="spent")),
         ]
 
     def __str__(self) -> str:

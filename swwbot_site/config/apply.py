@@ -12,12 +12,16 @@ from typing import Any, Final
 from django.db import IntegrityError, transaction
 
 from cluster import portable as cluster
+from cluster import strategies
 from conversations import portable as conversations
+from entities import choose
 from entities import portable as entities
-from swwbot_site.config import ledger
+from entities.errors import NoFeed, Objections
+from swwbot_site.config import folder, ledger
 from swwbot_site.config.document import Document, Part, Problem, parse, spellings
-from swwbot_site.config.part import CADENCE, ENTITY, FEED, LIMIT, POLICY, SERVER
-from swwbot_site.config.problems import Findings, failure, listed
+from swwbot_site.config.folder import Bundle
+from swwbot_site.config.part import CADENCE, ENTITY, FEED, LIMIT, POLICY, SERVER, TALK
+from swwbot_site.config.problems import DocumentError, Findings, failure, listed
 from swwbot_site.lib import clock
 from swwbot_site.lib.changes import Action, Change, Wanted
 from swwbot_site.lib.events import Level, say
@@ -52,23 +56,35 @@ class Diff:
 
 
 def _plural(kind: str, number: int) -> str:
-    if number == 1 or kind == POLICY:
-        return "cluster policy" if kind == POLICY else kind
+    if kind in (POLICY, TALK):
+        return "cluster policy" if kind == POLICY else "conversation policy"
+    if number == 1:
+        return kind
     return "entities" if kind == ENTITY else f"{kind}s"
 
 
-def apply(content: bytes, source: str, *, dry: bool = False) -> Diff:
-    """Import a file's content under the name `source`. Raises DocumentError, with nothing changed.
+def apply(content: bytes | Bundle, source: str, *, dry: bool = False) -> Diff:
+    """Import the content of a file or folder under the name `source`. Raises DocumentError, with nothing changed.
 
     `dry` does the same and takes it back. Importing the same content again writes nothing and says nothing.
     """
-    document = parse(content)
+    document = folder.parse(content) if isinstance(content, Bundle) else parse(content)
     try:
         with transaction.atomic():
             ledger.hold()
+            document.check(strategies.table(), choose.table(), (row["slug"] for row in entities.entities()))
             diff = _write(document, ledger.digest(content), source[:200])
             if dry:
                 transaction.set_rollback(True)
+    except Objections as exc:
+        findings = Findings()
+        for part in document.of(ENTITY):
+            for problem in exc.problems.get(part.name, ()):
+                findings.error(part.path, f"is refused: {problem}")
+        raise DocumentError(findings.problems) from exc
+    except NoFeed as exc:
+        path = next((part.path for part in document.of(ENTITY) if part.name == exc.name), document.of(LIMIT)[0].path)
+        raise failure(f"{path}.rateLimits.rules" if exc.name else f"{path}.rules", str(exc)) from exc
     except IntegrityError as exc:
         raise failure("$", f"clashes with a row that the file does not describe: {_reason(exc)}") from exc
     return diff
@@ -86,11 +102,14 @@ def _write(document: Document, digest: str, source: str) -> Diff:
         retired=last.retired if last else {},
         elsewhere={other.source: other.said for other in ledger.others(source)},
     )
+    feeds = [known.wanted(part) for part in document.of(FEED)]
+    chat = conversations.put_feeds(feeds)  # first: limits may name a feed, and rooms entities
     changes = entities.put_entities([known.wanted(part) for part in document.of(ENTITY)], source)
     changes += entities.put_limits(known.single(document, LIMIT))
     changes += cluster.put_servers([known.wanted(part) for part in document.of(SERVER)])
     changes += cluster.put_policy(known.single(document, POLICY))
-    changes += conversations.put_feeds([known.wanted(part) for part in document.of(FEED)])
+    changes += conversations.put_talk(known.single(document, TALK))
+    changes += [*chat, *conversations.put_rooms(feeds)]
     changes += conversations.put_cadence(known.single(document, CADENCE), known.described(document, FEED))
     left = entities.retire_entities(known.gone(document, ENTITY), source)
     left += cluster.retire_servers(known.gone(document, SERVER))

@@ -1,20 +1,23 @@
 """A configuration file as a validated value. Pure: text in, `Document` or `DocumentError` out.
 
-Read are the design document's example, the September format, the October additions and this bot's own additions
-(docs/configuration.md lists every key). A wrong type or an impossible value is an error and nothing is used; whatever has no effect or
+Read are the design document's example, the September format, the additions of October and November, and this bot's own
+(docs/configuration.md lists every key). `folder` puts several files together and uses the same parts. A wrong type or an impossible value is an error and nothing is used; whatever has no effect or
 had to be assumed is a warning with its path.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from swwbot_site.config import address, machine, persona, policy, section, strict, tables
-from swwbot_site.config.kinds import Wrong, called
-from swwbot_site.config.part import CADENCE, ENTITY, FEED, LIMIT, SERVER, Part
+from swwbot_site.config import address, chat, escapes, machine, persona, policy, section, strict, tables
+from swwbot_site.config.kinds import called
+from swwbot_site.config.part import CADENCE, ENTITY, FEED, LIMIT, POLICY, SERVER, TALK, Part
 from swwbot_site.config.problems import DocumentError, Findings, Problem, Severity, listed, step
 
 __all__ = ["Document", "DocumentError", "Part", "Problem", "Severity", "parse"]
+
+Raw = tuple[Mapping[str, Any], str]
+"""An object and where it stands."""
 
 SECTIONS: Final = ("lmStudioServers", "clusterSettings", "feeds", "entities", "globalSettings", "botSettings", "queueSettings")
 
@@ -51,6 +54,29 @@ class Document:
                 findings.warn(where, f"names {listed(lost)}, which no entity is called")
         return findings.settle()
 
+    def check(self, balancing: Collection[str], replying: Collection[str], entities: Iterable[str]) -> None:
+        """Raises DocumentError for strategies that nobody brings, and for entities of rooms that are neither here nor among `entities`.
+
+        `balancing` are the strategies of the cluster, `replying` those of choosing who answers.
+        """
+        findings = Findings()
+        known = {part.name for part in self.of(ENTITY)} | {*entities}
+        for part in self.of(POLICY):
+            _known(part.said.get("strategy"), balancing, step(part.path, "loadBalancingStrategy"), findings)
+        for part in self.of(FEED):
+            _known(part.said.get("strategy"), replying, step(part.path, "strategy"), findings)
+            for index, room in enumerate(part.said.get(chat.ROOMS, ())):
+                where = step(step(part.path, chat.ROOMS), index)
+                _known(room["strategy"], replying, where, findings)
+                if lost := [name for name in room["entities"] if name not in known]:
+                    findings.error(where, f"of {room['domain']} admits {listed(lost)}, which no entity is called")
+        findings.settle()
+
+
+def _known(strategy: str | None, names: Collection[str], path: str, findings: Findings) -> None:
+    if strategy and strategy not in names:
+        findings.error(path, f"is {strategy!r}; choose one of {listed(sorted(names))}, or name the module that brings it in PLUGINS")
+
 
 def spellings(name: str, url: str) -> set[str]:
     """How an entity may name a server: its name, URL, host with port, or host."""
@@ -71,40 +97,72 @@ def parse(text: str | bytes) -> Document:
 
 
 def _sections(tree: Mapping[str, Any], findings: Findings) -> tuple[list[Part], str]:
+    general = [(_object(tree, "globalSettings", findings), "$.globalSettings")]
+    return assembled((tree, "$"), general, [(raw, path, "") for raw, path in _list(tree, "entities", findings)], findings)
+
+
+def assembled(
+    main: Raw, general: Sequence[Raw], entities: Iterable[tuple[Mapping[str, Any], str, str]], findings: Findings
+) -> tuple[list[Part], str]:
+    """The parts, and the version, of what stands in one file or in many.
+
+    `main` holds everything but the entities and the settings of all of them, which come as `general`; each entity comes with its path
+    and the format of its prompt where it names none.
+    """
+    tree, root = main
     numbered = isinstance(tree.get("version"), int | float) and not isinstance(tree.get("version"), bool)
     own = {key: value for key, value in tree.items() if key not in SECTIONS}
-    top = section.read(tables.TOP, {**own, "version": str(tree["version"])} if numbered else own, "$", findings, also=SECTIONS).said
+    top = section.read(tables.TOP, {**own, "version": str(tree["version"])} if numbered else own, root, findings, also=SECTIONS).said
     literal = top.get("_escapes") == "literal"
-    general = section.read(tables.GLOBAL, _object(tree, "globalSettings", findings), "$.globalSettings", findings).said
-    cluster = section.read(tables.CLUSTER, _object(tree, "clusterSettings", findings), "$.clusterSettings", findings).said
-    bot = section.read(tables.BOT, _object(tree, "botSettings", findings), "$.botSettings", findings).said
-    queue = section.read(tables.QUEUE, _object(tree, "queueSettings", findings), "$.queueSettings", findings).said
-
-    parts = [part for raw, path in _list(tree, "lmStudioServers", findings) if (part := machine.read(raw, path, findings)) is not None]
-    parts.append(policy.read(cluster, queue, general, findings))
+    shared = _general(general, literal, findings)
+    cluster, bot, queue = (
+        section.read(table, _object(tree, key, findings, root), step(root, key), findings).said
+        for key, table in (("clusterSettings", tables.CLUSTER), ("botSettings", tables.BOT), ("queueSettings", tables.QUEUE))
+    )
+    machines = _list(tree, "lmStudioServers", findings, root)
+    parts = [part for raw, path in machines if (part := machine.read(raw, path, findings)) is not None]
+    parts.append(policy.read(cluster, queue, shared, step(root, "clusterSettings"), step(root, "queueSettings"), findings))
     cadence = bot.get("poll_interval_s")
-    parts.append(Part(kind=CADENCE, path="$.botSettings.pollingInterval", said={} if cadence is None else {"poll_interval_s": cadence}))
-    parts += [part for raw, path in _list(tree, "feeds", findings) if (part := _feed(raw, path, cadence, findings)) is not None]
-    limits = {column: amount for column, amount in general.items() if column.startswith("limits.")}
-    parts.append(Part(kind=LIMIT, path="$.globalSettings.rateLimits", said=limits))
-    for raw, path in _list(tree, "entities", findings):
-        part = persona.read(raw, path, queue.get("priority"), literal, findings)
+    where = step(step(root, "botSettings"), "pollingInterval")
+    parts.append(Part(kind=CADENCE, path=where, said={} if cadence is None else {"poll_interval_s": cadence}))
+    feeds = _list(tree, "feeds", findings, root)
+    parts += [part for raw, path in feeds if (part := chat.read(raw, path, cadence, findings)) is not None]
+    limits = {column: amount for column, amount in shared.items() if column.startswith("limits.")}
+    where = step(root, "globalSettings")
+    parts.append(Part(kind=LIMIT, path=step(where, "rateLimits"), said=limits))
+    parts.append(Part(kind=TALK, path=where, said={column: shared[column] for column in tables.TALK if column in shared}))
+    for raw, path, form in entities:
+        part = persona.read(raw, path, queue.get("priority"), literal, findings, form)
         if part is not None:
             parts.append(part)
     _once(parts, findings)
     return parts, top.get("_version", "")
 
 
-def _object(tree: Mapping[str, Any], key: str, findings: Findings) -> Mapping[str, Any]:
+def _general(raws: Sequence[Raw], literal: bool, findings: Findings) -> dict[str, Any]:
+    """The settings of all entities, from one or two objects that say nothing twice."""
+    said: dict[str, Any] = {}
+    for raw, path in raws:
+        here = section.read(tables.GLOBAL, raw if literal else escapes.decoded(raw, path, findings), path, findings).said
+        persona.warmed(here, path, findings)
+        said_twice = sorted(here.keys() & said.keys())
+        if said_twice:
+            keys = [field.key for field in tables.GLOBAL if field.column in said_twice]
+            findings.error(path, f"says {listed(keys)}, which another file says too; write it in one of them")
+        said |= here
+    return said
+
+
+def _object(tree: Mapping[str, Any], key: str, findings: Findings, root: str = "$") -> Mapping[str, Any]:
     value = tree.get(key, {})
     if isinstance(value, dict):
         return value
-    findings.error(step("$", key), f"is {called(value)}; it must be an object")
+    findings.error(step(root, key), f"is {called(value)}; it must be an object")
     return {}
 
 
-def _list(tree: Mapping[str, Any], key: str, findings: Findings) -> list[tuple[Mapping[str, Any], str]]:
-    value, path = tree.get(key, []), step("$", key)
+def _list(tree: Mapping[str, Any], key: str, findings: Findings, root: str = "$") -> list[Raw]:
+    value, path = tree.get(key, []), step(root, key)
     if not isinstance(value, list):
         findings.error(path, f"is {called(value)}; it must be a list of objects")
         return []
@@ -112,23 +170,6 @@ def _list(tree: Mapping[str, Any], key: str, findings: Findings) -> list[tuple[M
         if not isinstance(each, dict):
             findings.error(step(path, index), f"is {called(each)}; it must be an object")
     return [(each, step(path, index)) for index, each in enumerate(value) if isinstance(each, dict)]
-
-
-def _feed(raw: Mapping[str, Any], path: str, cadence: float | None, findings: Findings) -> Part | None:
-    said = section.read(tables.FEED, raw, path, findings).said
-    if "url" not in said:
-        if "url" not in raw:
-            findings.error(step(path, "url"), "is absent; a feed needs the address of its API")
-        return None
-    try:
-        said["url"] = address.normal(said["url"])
-    except Wrong as exc:
-        findings.error(step(path, "url"), str(exc))
-        return None
-    if cadence is not None:
-        said.setdefault("poll_interval_s", cadence)
-    name = said.get("name") or address.place(said["url"])
-    return Part(kind=FEED, name=name, path=path, said=said, assumed={} if "name" in said else {"name": name})
 
 
 def _once(parts: Iterable[Part], findings: Findings) -> None:

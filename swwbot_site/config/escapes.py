@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from swwbot_site.config.problems import Findings, step
 
-MARKS: Final = ("stop", "filterOut", "trimAfter")
+MARKS: Final = ("stop", "filterOut", "trimAfter", "globalStopSequences", "globalFilterOut", "globalTrimAfter")
 """Keys whose texts are compared with answers: with two characters instead of a line break they would never match."""
 
 PROSE: Final = ("systemPrompt", "userPrompt")
@@ -20,7 +20,7 @@ def once(text: str) -> str:
 
 
 def decoded(raw: Mapping[str, Any], path: str, findings: Findings) -> dict[str, Any]:
-    """An entity's object with its marks decoded; each change, and each prompt that looks the same, becomes a warning."""
+    """An entity's object, or the settings of all, with the marks decoded; each change, and each prompt that looks the same, becomes a warning."""
     result = dict(raw)
     for key in MARKS:
         texts = raw.get(key)

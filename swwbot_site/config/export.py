@@ -12,7 +12,7 @@ from django.db import transaction
 from cluster import portable as cluster
 from conversations import portable as conversations
 from entities import portable as entities
-from swwbot_site.config import machine, persona, policy, section, tables
+from swwbot_site.config import chat, machine, persona, policy, section, tables
 from swwbot_site.models import ConfigImport
 
 
@@ -25,9 +25,9 @@ def document() -> dict[str, Any]:
             "escapes": "literal",
             "lmStudioServers": [machine.show(row) for row in cluster.servers()],
             "clusterSettings": policy.show(settings),
-            "feeds": [section.show(tables.FEED, row) for row in conversations.feeds()],
+            "feeds": [chat.show(row) for row in conversations.feeds()],
             "entities": [persona.show(row) for row in entities.entities()],
-            "globalSettings": _general(settings, entities.limits()),
+            "globalSettings": _general(settings, entities.limits(), conversations.talk()),
         }
 
 
@@ -36,8 +36,8 @@ def text() -> str:
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _general(settings: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
-    return section.show(tables.GLOBAL, {"default_model": settings["default_model"], **limits})
+def _general(settings: Mapping[str, Any], limits: Mapping[str, Any], talk: Mapping[str, Any]) -> dict[str, Any]:
+    return section.show(tables.GLOBAL, {"default_model": settings["default_model"], **limits, **talk})
 
 
 def _version() -> str | None:

@@ -104,6 +104,15 @@ def _show_texts(value: Any) -> list[str]:
     return [each for each in value if isinstance(each, str) and each] if isinstance(value, list | tuple) else []
 
 
+def _read_list(value: Any, note: Note) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
+        raise _wrong(value, "a list of objects")
+    for index, each in enumerate(value):
+        if not isinstance(each, dict):
+            raise Wrong(f"has {called(each)} at [{index}]; it must be a list of objects")
+    return value
+
+
 def _read_object(value: Any, note: Note) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _wrong(value, "an object")
@@ -116,6 +125,7 @@ PROSE: Final = Kind(words="a text", read=_read_prose)
 FLAG: Final = Kind(words="true or false", read=_read_flag)
 TEXTS: Final = Kind(words="a list of texts", read=_read_texts, show=_show_texts)
 OBJECT: Final = Kind(words="an object", read=_read_object)
+LIST: Final = Kind(words="a list of objects", read=_read_list)
 
 
 def choice(*values: str) -> Kind:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.db import connection
 
+from swwbot_site.config.folder import Bundle
 from swwbot_site.models import ConfigImport
 
 LOCK: Final = 0x5357_0000_0001
@@ -18,9 +19,11 @@ def host() -> str:
     return socket.gethostname()[:200]
 
 
-def digest(content: bytes) -> str:
+def digest(content: bytes | Bundle) -> str:
     """What tells two contents apart."""
-    return sha256(content).hexdigest()
+    if isinstance(content, bytes):
+        return sha256(content).hexdigest()
+    return sha256(repr([(name, sha256(each).hexdigest()) for name, each in content.files]).encode()).hexdigest()
 
 
 def hold() -> None:

@@ -9,6 +9,8 @@ POLICY: Final = "policy"
 ENTITY: Final = "entity"
 LIMIT: Final = "limit"
 FEED: Final = "feed"
+TALK: Final = "conversation"
+"""The one row of the conversation's settings."""
 CADENCE: Final = "cadence"
 """The polling interval of feeds that the document itself does not describe."""
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from swwbot_site.config import escapes, section, tables
 from swwbot_site.config.part import ENTITY, Part
-from swwbot_site.config.problems import Findings, step
+from swwbot_site.config.problems import Findings, listed, step
 
 NAME: Final = 16
 """UTF-16 units of a username; a backend cuts longer ones silently."""
@@ -25,28 +25,45 @@ OCTOBER: Final = frozenset(
 )
 """Keys that only entities of October have: one of them means a prompt of one message (`joined`)."""
 
+NOVEMBER: Final = frozenset({"initContext", "addVariableToContext", "modelServer", "max_tokens"})
+"""Keys that only entities of November have: one of them means a prompt in turns, without names."""
+
 QUANTIZATION: Final = "f16"
 
 
-def read(raw: Mapping[str, Any], path: str, priority: int | None, literal: bool, findings: Findings) -> Part | None:
-    """An entity's part; None, with an error found, if it has no id. `priority` is what the file gives those that name none."""
+def read(raw: Mapping[str, Any], path: str, priority: int | None, literal: bool, findings: Findings, form: str = "") -> Part | None:
+    """An entity's part; None, with an error found, if it has no id.
+
+    `priority` is what the file gives those that name none, `form` the format of the prompt of those whose keys do not show their age.
+    """
     reading = section.read(tables.ENTITY, raw if literal else escapes.decoded(raw, path, findings), path, findings)
     said, assumed = reading.said, {}
+    warmed(said, path, findings)
     hidden = {column: said.pop(column) for column in [*said] if column.startswith("_")}
     slug = said.pop("slug", None)
     if slug is None:
         if "id" not in raw:
             findings.error(step(path, "id"), "is absent; every entity needs an id of its own")
         return None
-    if "prompt_format" not in said and not OCTOBER.isdisjoint(raw):
-        said["prompt_format"] = "joined"
+    if "prompt_format" not in said and not (OCTOBER | NOVEMBER).isdisjoint(raw):
+        said["prompt_format"] = form or ("joined" if NOVEMBER.isdisjoint(raw) else "turns")
         assumed["messages_to_read"] = NOM
+    elif "prompt_format" not in said and form:
+        said["prompt_format"] = form
+        assumed["messages_to_read"] = NOM
+    if "promptFormat" not in raw and said.get("prompt_format") == "turns":
+        said.setdefault("keep_names", False)
     if "priority" not in said and priority is not None:
         said["priority"] = priority
     _identity(slug, said, assumed, path, findings)
     _model(hidden, said, path, findings)
     _window(hidden, said, path, findings)
+    if "_max_tokens" in hidden:
+        if "max_tokens" in said:
+            findings.warn(step(path, "max_tokens"), f"has no effect: maxTokens says {said['max_tokens']}")
+        said.setdefault("max_tokens", hidden["_max_tokens"])
     _absent(said, path, findings)
+    _idle(said, path, findings)
     if "_quantizations" in hidden:
         reading.rest["quantizations"] = hidden["_quantizations"]
     if reading.rest:
@@ -137,6 +154,37 @@ def _absent(said: Mapping[str, Any], path: str, findings: Findings) -> None:
         findings.warn(
             step(step(path, "conversationSettings"), "respondsToTheseAiOnly"), "has no effect while respondsToAllAiMessages is true"
         )
+
+
+FORMATS: Final = {
+    "addNewlineToContext": ("add_newline_to_context", True, ("joined",)),
+    "addEntityUsername": ("add_entity_username", True, ("joined",)),
+    "keepNames": ("keep_names", False, ("turns",)),
+    "warmup": ("warmup", None, ("turns",)),
+}
+"""Keys that only some formats of the prompt obey: column, the value that wants something (None: any that is not empty), formats."""
+
+
+def _idle(said: Mapping[str, Any], path: str, findings: Findings) -> None:
+    """Warnings for what has no effect besides what else is said."""
+    form = said.get("prompt_format", "blob")
+    for key, (column, value, formats) in FORMATS.items():
+        if form not in formats and column in said and (said[column] == value if value is not None else said[column]):
+            findings.warn(step(path, key), f"has no effect in a prompt of the format {form}, only in {listed(formats)}")
+    if not said.get("use_traits"):
+        for key in ("style", "mood"):
+            if said.get(key):
+                findings.warn(step(step(path, "traits"), key), "is kept, but has no effect without useTraits: true")
+
+
+def warmed(said: dict[str, Any], path: str, findings: Findings) -> None:
+    """November's `initContext` is `warmup`, unless that is said too."""
+    turns = said.pop("_init", None)
+    if turns is None:
+        return
+    if "warmup" in said:
+        findings.warn(step(path, "initContext"), "has no effect: warmup is said")
+    said.setdefault("warmup", turns)
 
 
 def show(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,20 +2,21 @@
 
 from typing import Final
 
-from swwbot_site.config.kinds import FLAG, OBJECT, PROSE, TEXTS, choice, millis, nullable, real, text, whole
+from swwbot_site.config.kinds import FLAG, LIST, OBJECT, PROSE, TEXTS, choice, millis, nullable, real, text, whole
+from swwbot_site.config.rules import CONTEXT, RULES, TURNS
 from swwbot_site.config.section import Field
 
-STRATEGIES: Final = ("least-loaded", "round-robin", "model-affinity", "memory-based", "expected-time")
 DIALECTS: Final = ("auto", "lmstudio-v1", "lmstudio-v0", "openai", "ollama", "llamacpp", "llamacpp-router", "vllm", "design")
 GENERATIONS: Final = ("auto", "kv", "kv-patch", "kv-queue", "do")
 DIRECTIONS: Final = ("low-first", "high-first")
 FORMATS: Final = ("blob", "joined", "turns")
 ROLES: Final = ("system", "assistant", "user")
 LIMITED: Final = ("wait", "drop")
+NEWLINES: Final = ("keep", "fold", "first")
+MARKS: Final = ("keep", "strip", "drop")
 
 _SMALL: Final = 32767
 _LARGE: Final = 2**31 - 1
-_NEVER_BUILT: Final = "the original read it nowhere, and neither does this bot"
 
 SERVER: Final = (
     Field(key="name", column="name", kind=text(100, empty=False)),
@@ -39,7 +40,7 @@ SERVER: Final = (
 )
 
 CLUSTER: Final = (
-    Field(key="loadBalancingStrategy", column="strategy", kind=choice(*STRATEGIES)),
+    Field(key="loadBalancingStrategy", column="strategy", kind=text(40, empty=False)),
     Field(key="region", column="region", kind=text(50)),
     Field(key="ageing", column="ageing_s", kind=millis(zero=True)),
     Field(key="overdue", column="overdue_s", kind=millis()),
@@ -87,6 +88,19 @@ FEED: Final = (
     Field(key="maxText", column="max_text", kind=whole(1, _LARGE)),
     Field(key="maxBotRun", column="max_bot_run", kind=whole(0, _SMALL)),
     Field(key="maxRepliers", column="max_repliers", kind=whole(0, _SMALL)),
+    Field(key="strategy", column="strategy", kind=text(40, empty=False)),
+    Field(key="botDecay", column="bot_decay", kind=real(0, 1)),
+    Field(key="windowGap", column="window_gap_s", kind=millis()),
+    Field(key="rooms", column="_rooms", kind=LIST),
+)
+
+ROOM: Final = (
+    Field(key="domain", column="domain", kind=text(200, empty=False)),
+    Field(key="entities", column="entities", kind=TEXTS),
+    Field(key="maxRepliers", column="max_repliers", kind=nullable(whole(0, _SMALL))),
+    Field(key="maxBotRun", column="max_bot_run", kind=nullable(whole(0, _SMALL))),
+    Field(key="strategy", column="strategy", kind=nullable(text(40, empty=False), "")),
+    Field(key="silence", column="silence_s", kind=nullable(millis())),
 )
 
 _GAP: Final = nullable(whole(0, _LARGE))
@@ -96,20 +110,25 @@ LIMITS: Final = (
     Field(key="rateLimits.maxPostsPerMinute", column="limits.minute", kind=_POSTS),
     Field(key="rateLimits.maxPostsPerHour", column="limits.hour", kind=_POSTS),
     Field(key="rateLimits.maxPostsPerDay", column="limits.day", kind=_POSTS),
+    Field(key="rateLimits.rules", column="limits.rules", kind=RULES),
 )
 
-_TRAIT: Final = "the original never put it into a prompt; describe it in systemPrompt"
 ENTITY: Final = (
     Field(key="id", column="slug", kind=text(100, empty=False)),
     Field(key="enabled", column="enabled", kind=FLAG),
     Field(key="disabledReason", column="disabled_reason", kind=PROSE),
     Field(key="username", column="username", kind=text(1000, empty=False)),
     Field(key="aliases", column="aliases", kind=TEXTS),
+    Field(key="triggers", column="triggers", kind=TEXTS),
     Field(key="color", column="color", kind=text(40, empty=False)),
     Field(key="model", column="model", kind=nullable(text(300), "")),
     Field(key="baseModel", column="_base", kind=text(280, empty=False)),
     Field(key="quantizations", column="_quantizations", kind=OBJECT),
     Field(key="defaultQuantization", column="_quantization", kind=text(19, empty=False)),
+    Field(
+        key="modelServer",
+        dead="it named a kind of backend of November; servers stand under lmStudioServers, and preferredServer pins one of them",
+    ),
     Field(key="preferredServer", column="preferred_server", kind=nullable(text(100), "")),
     Field(key="promptFormat", column="prompt_format", kind=choice(*FORMATS)),
     Field(key="systemRole", column="system_role", kind=choice(*ROLES)),
@@ -120,8 +139,13 @@ ENTITY: Final = (
     Field(key="contextWindow", column="_window", kind=whole(0, 1000)),
     Field(key="addNewlineToContext", column="add_newline_to_context", kind=FLAG),
     Field(key="addEntityUsername", column="add_entity_username", kind=FLAG),
+    Field(key="keepNames", column="keep_names", kind=FLAG),
+    Field(key="warmup", column="warmup", kind=TURNS),
+    Field(key="initContext", column="_init", kind=CONTEXT),
+    Field(key="addVariableToContext", dead="what it added to the context is not known; write it into systemPrompt or warmup"),
     Field(key="temperature", column="temperature", kind=nullable(real(0, 10))),
     Field(key="maxTokens", column="max_tokens", kind=nullable(whole(1, _LARGE))),
+    Field(key="max_tokens", column="_max_tokens", kind=nullable(whole(1, _LARGE))),
     Field(key="topP", column="top_p", kind=nullable(real(0, 1))),
     Field(key="topK", column="top_k", kind=nullable(whole(0, _LARGE))),
     Field(key="minP", column="min_p", kind=nullable(real(0, 1))),
@@ -132,6 +156,10 @@ ENTITY: Final = (
     Field(key="filterOut", column="filter_out", kind=TEXTS),
     Field(key="trimAfter", column="trim_after", kind=TEXTS),
     Field(key="trimWhitespace", column="trim_whitespace", kind=FLAG),
+    Field(key="newlines", column="newlines", kind=choice(*NEWLINES)),
+    Field(key="links", column="links", kind=choice(*MARKS)),
+    Field(key="markup", column="markup", kind=choice(*MARKS)),
+    Field(key="maxSimilarity", column="max_similarity", kind=real(0, 1, above=True)),
     Field(key="responseChance", column="response_chance", kind=real(0, 1)),
     Field(key="weight", column="weight", kind=real(0, 1e6)),
     Field(key="defaultPriority", column="priority", kind=whole(0, 99)),
@@ -142,10 +170,12 @@ ENTITY: Final = (
     Field(key="maxAgeSeconds", column="max_age_s", kind=whole(1, _LARGE)),
     Field(key="whenLimited", column="when_limited", kind=choice(*LIMITED)),
     Field(key="holdForApproval", column="hold", kind=FLAG),
+    Field(key="maxFailures", column="max_failures", kind=whole(0, _SMALL)),
     Field(key="cacheAnswers", column="cache_answers", kind=FLAG),
-    Field(key="traits.style", column="style", kind=text(200), dead=_TRAIT),
-    Field(key="traits.mood", column="mood", kind=text(200), dead=_TRAIT),
-    Field(key="traits.interests", column="interests", kind=TEXTS, dead=_TRAIT),
+    Field(key="useTraits", column="use_traits", kind=FLAG),
+    Field(key="traits.style", column="style", kind=text(200)),
+    Field(key="traits.mood", column="mood", kind=text(200)),
+    Field(key="traits.interests", column="interests", kind=TEXTS),
     Field(key="greeting", dead="it belonged to the private chats of October"),
 )
 
@@ -157,7 +187,17 @@ GLOBAL: Final = (
     *LIMITS,
     Field(key="minTimeBetweenMessages", dead=_GLOBAL.format("minSecondsBetweenPosts (in seconds)")),
     Field(key="maxMessagesPerMinute", dead=_GLOBAL.format("maxPostsPerMinute")),
-    Field(key="requireHumanActivity", dead=_NEVER_BUILT),
+    Field(key="requireHumanSeconds", column="require_human_s", kind=whole(0, _LARGE)),
+    Field(
+        key="requireHumanActivity",
+        dead="the original never obeyed it; write requireHumanSeconds, for example 600: by chance only if a human wrote within 10 minutes",
+    ),
+    Field(key="globalFilterOut", column="filter_out", kind=TEXTS),
+    Field(key="globalTrimAfter", column="trim_after", kind=TEXTS),
+    Field(key="globalStopSequences", column="stop", kind=TEXTS),
+    Field(key="warmup", column="warmup", kind=TURNS),
+    Field(key="initContext", column="_init", kind=CONTEXT),
+    Field(key="secondTry", column="try_again", kind=FLAG),
     Field(key="cloudflareWorkerRateLimits", dead="it only describes the message backend's own limits"),
 )
 
@@ -180,3 +220,27 @@ TOP: Final = (
     Field(key="escapes", column="_escapes", kind=choice("decode", "literal")),
     Field(key="routerSettings", dead="the router was never built"),
 )
+
+TALK: Final = ("require_human_s", "filter_out", "trim_after", "stop", "warmup", "try_again")
+"""Columns of `globalSettings` that are the conversation's."""
+
+_WORKER: Final = "every engine does every kind of work; the settings in docs/settings.md and the rows say what"
+WORKER: Final = (
+    Field(key="workerId", dead="engines name themselves"),
+    Field(key="backend.type", dead="servers stand under lmStudioServers, each with its dialect"),
+    Field(key="backend.endpoint", dead="servers stand under lmStudioServers, each with its url"),
+    Field(key="polling.pollHumanAI", dead=_WORKER),
+    Field(key="polling.pollGodMode", dead=_WORKER),
+)
+
+_VOICES: Final = "several voices get their prompts when they are asked: on the admin's page of ensembles, or with manage.py ensemble"
+GOD: Final = tuple(
+    Field(key=key, dead=_VOICES)
+    for key in ("systemPrompt", "synthesizePrompt", "entityPrompt", "statusMessage", "ai-entities-to-include", "filterOut", "trimAfter")
+) + tuple(
+    Field(key=key, dead="a synthesis is sampled as the entity that writes it")
+    for key in ("temperature", "max_tokens", "maxTokens", "topP", "topK", "minP", "repeatPenalty", "model", "modelServer")
+)
+
+_SCORE: Final = "messages are not scored"
+EQ: Final = tuple(Field(key=key, dead=_SCORE) for key in ("max_tokens", "systemPrompt", "model", "temperature"))

@@ -1,4 +1,4 @@
-"""Configuration that arrives by itself: the file CONFIG whenever it changes, and the addresses in the environment once.
+"""Configuration that arrives by itself: the file or folder CONFIG whenever it changes, and the addresses in the environment once.
 
 A machine imports its copy of the file when that copy changed since the machine last read it. A machine that never read it imports it,
 unless exactly this content was imported before: then it is an older copy, and two machines must not undo each other's imports.
@@ -15,11 +15,12 @@ from django.db import transaction
 
 from cluster import portable as cluster
 from conversations import portable as conversations
-from swwbot_site.config import ledger
+from swwbot_site.config import ledger, sheaf
 from swwbot_site.config.apply import Diff, apply
 from swwbot_site.config.document import parse
 from swwbot_site.config.part import FEED, SERVER
 from swwbot_site.config.problems import DocumentError
+from swwbot_site.config.sheaf import Stamp
 from swwbot_site.lib import clock
 from swwbot_site.lib.changes import Wanted
 from swwbot_site.lib.events import Level, say
@@ -31,22 +32,10 @@ from swwbot_site.models import ConfigImport
 EVERY_S: Final = 2.0
 """Seconds between two looks at the file."""
 
-Stamp = tuple[int, ...] | None
-"""What a file looks like from outside; None for one that cannot be seen, () for one never looked at."""
-
-
-def stamp(path: Path) -> Stamp:
-    """What changes when a file changes: time in ns, size, inode. None if it cannot be seen."""
-    try:
-        seen = path.stat()
-    except OSError:
-        return None
-    return seen.st_mtime_ns, seen.st_size, seen.st_ino
-
 
 def changed(path: Path) -> Diff | None:
-    """Import the file if its content is news to this machine; None if not. Raises DocumentError and OSError."""
-    content, source = path.read_bytes(), path.name
+    """Import the file or folder if its content is news to this machine; None if not. Raises DocumentError and OSError."""
+    content, source = sheaf.read(path), name(path)
     digest, mine = ledger.digest(content), ledger.mine(source)
     if mine is not None and mine.digest == digest and mine.outcome != ConfigImport.Outcome.REJECTED:
         return None
@@ -55,6 +44,11 @@ def changed(path: Path) -> Diff | None:
         _joined(last, digest)
         return None
     return apply(content, source)
+
+
+def name(path: Path) -> str:
+    """What an import of a file or folder is called."""
+    return path.resolve().name
 
 
 @transaction.atomic
@@ -74,8 +68,8 @@ def _joined(last: ConfigImport, digest: str) -> None:
 def reject(path: Path, error: DocumentError | OSError) -> None:
     """Say that the file cannot be used, once for each content; what was imported last stays in force."""
     ledger.hold()
-    source = path.name
-    digest = ledger.digest(f"{error}".encode() if isinstance(error, OSError) else path.read_bytes())
+    source = name(path)
+    digest = ledger.digest(f"{error}".encode() if isinstance(error, OSError) else sheaf.read(path))
     mine = ledger.mine(source)
     if mine is not None and mine.digest == digest:
         return
@@ -87,7 +81,7 @@ def reject(path: Path, error: DocumentError | OSError) -> None:
 
 @dataclass(slots=True)
 class Watch:
-    """The loop that looks at one file. A bad content is looked at twice before it is rejected: it may be half written."""
+    """The loop that looks at one file or folder. A bad content is looked at twice before it is rejected: it may be half written."""
 
     path: Path
     seen: Stamp = ()
@@ -95,7 +89,7 @@ class Watch:
 
     async def turn(self, context: Context) -> float:
         """Look once; returns when to look again."""
-        now = stamp(self.path)
+        now = sheaf.stamp(self.path)
         if now != self.seen:
             await context.rows(self.look, now)
         return EVERY_S

@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from django.db.models import JSONField, Model, QuerySet
-from django.forms import BaseModelForm, ModelForm
+from django.db.models import JSONField, Model, QuerySet, TextField
+from django.forms import BaseModelForm, CharField, ModelForm
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.html import format_html
@@ -60,6 +60,15 @@ def column(description: str, *, ordering: str | None = None, label: Mapping[str,
     return decorate
 
 
+class Lines(CharField):
+    """A text of several lines. Browsers end lines with two characters; models and comparisons get one."""
+
+    def to_python(self, value: Any) -> Any:
+        """The text, its line ends single."""
+        text = super().to_python(value)
+        return text.replace("\r\n", "\n") if isinstance(text, str) else text
+
+
 class Page(ModelAdmin):  # type: ignore[misc]  # django-unfold ships no types
     """A list and a form for one kind of row."""
 
@@ -73,6 +82,8 @@ class Page(ModelAdmin):  # type: ignore[misc]  # django-unfold ships no types
     """Texts that need two lines, not a screen."""
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if isinstance(db_field, TextField) and not db_field.choices:
+            kwargs["form_class"] = Lines
         if db_field.name in self.small:
             kwargs["widget"] = UnfoldAdminTextareaWidget(attrs={"rows": 2})
         return super().formfield_for_dbfield(db_field, request, **kwargs)
@@ -172,5 +183,6 @@ def pretty(value: object) -> SafeString:
     if value in (None, "", [], {}):
         return SafeString("–")
     return format_html(
-        '<pre class="whitespace-pre-wrap break-words text-xs">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False, default=str)
+        '<pre class="text-xs" style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>',
+        json.dumps(value, indent=2, ensure_ascii=False, default=str),
     )

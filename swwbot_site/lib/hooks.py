@@ -4,12 +4,15 @@ A plugin is a module (or object) with functions of these names, marked with `hoo
 registered by an app of the project when it is ready.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pluggy
+
+from swwbot_site.lib.errors import BotError, Fault
 
 if TYPE_CHECKING:
     from swwbot_site.lib.loops import Loop
@@ -46,6 +49,39 @@ class Specs:
     @hookspec
     def on_step(self, step: str) -> None:
         """Called when one of the twelve steps of a message is entered or left, in whatever thread does it ("post.before")."""
+
+    @hookspec
+    def weight(self, scene: Any, cast: Any) -> "Mapping[str, Mapping[str, float]]":  # type: ignore[empty-body]
+        """Called once for each message that is judged by chance: what the chances are multiplied with, and why.
+
+        Gives the name of a rule → entity id → factor (0 …); the id "*" means everybody. `scene` is a
+        `conversations.logic.verdict.Scene`, `cast` a `conversations.logic.cast.Cast`. All factors of an entity are multiplied.
+        """
+
+    @hookspec
+    def before_prompt(self, draft: Any) -> None:
+        """Called with the parts of the request for an answer (a `conversations.logic.prompt.Draft`: system, instruction, lines, warmup,
+        sampling, max_tokens, stop); may change them in place. Its `messages` are laid out and fitted into the context afterwards, unless
+        a plugin fills them itself. What raises ends that answer with its reason.
+        """
+
+    @hookspec
+    def after_reply(self, draft: Any) -> None:
+        """Called with what a model wrote (a `conversations.logic.reply.Draft`), before it is posted; may change its text in place,
+        or say in `why` that it must not be posted. What raises ends that answer with its reason."""
+
+    @hookspec
+    def on_event(self, event: Any) -> None:
+        """Called after every event that is told to people (a `swwbot_site.lib.events.Happening`). What raises is logged."""
+
+    @hookspec
+    def reply_strategies(self) -> "Mapping[str, Any]":  # type: ignore[empty-body]
+        """Called when strategies are looked up: more ways to choose who answers by chance, each an
+        `entities.logic.selection.Strategy`."""
+
+    @hookspec
+    def persona_problems(self, persona: Any) -> "Sequence[str]":  # type: ignore[empty-body]
+        """Called before a changed entity is kept (an `entities.logic.persona.Persona` as it would be): why it must not be. None: nothing."""
 
     @hookspec
     def cluster_strategies(self) -> "Mapping[str, Any]":  # type: ignore[empty-body]
@@ -90,3 +126,39 @@ def load(names: Sequence[str]) -> None:
         module = import_module(name)
         if not manager.is_registered(module):
             manager.register(module, name=name)
+
+
+def calls(name: str, **arguments: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """The plugins of a hook one by one, in pluggy's order: its name and its call, for whoever must know which of them raised.
+
+    Wrappers are not called.
+    """
+    for each in reversed(getattr(manager.hook, name).get_hookimpls()):
+        if not (each.wrapper or each.hookwrapper):
+            yield each.plugin_name, partial(each.function, *(arguments[argument] for argument in each.argnames))
+
+
+class PluginFailed(BotError):
+    """A plugin raised where everybody waits for what it does."""
+
+    code = "plugin-failed"
+    fault = Fault.OPERATOR
+
+    def __init__(self, plugin: str, hook: str, error: Exception) -> None:
+        super().__init__(f"The plugin {plugin} failed in {hook}: {type(error).__name__}: {error}. Mend it, or take it out of PLUGINS.")
+
+
+def every(name: str, **arguments: Any) -> None:
+    """Call all plugins of a hook, one after the other. Raises PluginFailed for the first that raises; a BotError stays what it is."""
+    for plugin, call in calls(name, **arguments):
+        try:
+            call()
+        except BotError:
+            raise
+        except Exception as error:
+            raise PluginFailed(plugin, name, error) from error
+
+
+def heard(name: str) -> bool:
+    """Whether any plugin has this hook."""
+    return bool(getattr(manager.hook, name).get_hookimpls())

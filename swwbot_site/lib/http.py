@@ -23,6 +23,9 @@ KEEPALIVE_S = 4.0
 CONNECTIONS = 1024
 """Open connections of one process, over all peers."""
 
+LARGEST = 32 * 1024 * 1024
+"""Bytes of an answer that are read at most, by those who read with `whole`."""
+
 
 class Transport(AiohttpTransport):
     """aiohttp's connections, with its failures told in httpx's words.
@@ -85,6 +88,19 @@ def client() -> httpx.AsyncClient:
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     return httpx.AsyncClient(transport=Transport(client=session), trust_env=False, follow_redirects=False)
+
+
+async def whole(response: httpx.Response) -> bytes:
+    """The unpacked body of a response that is a stream, and its end; of one longer than LARGEST a little more than that."""
+    body = bytearray()
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > LARGEST:
+                break
+    finally:
+        await response.aclose()
+    return bytes(body)
 
 
 class NotTaken(BotError):

@@ -30,6 +30,9 @@ SPACE: Final = 0x5357
 EQUALS: Final = 0x5358
 """The advisory locks of requests that are equal; the second number of each comes from what they ask."""
 
+JUDGING: Final = 0x5359
+"""The advisory locks of whoever judges the messages of a feed; the second number of each is the feed's."""
+
 
 class Leased(models.Model):
     """A row that one engine at a time may work on."""
@@ -48,10 +51,23 @@ SCALING: Final = -2
 """The advisory lock of whoever decides whether the servers are enough; no owner has this number."""
 
 
-def alone(what: int) -> None:
+POSTING: Final = -3
+"""The advisory lock of whoever begins to post (shared) or stops all posting (alone); no owner has this number."""
+
+
+def alone(what: int, space: int = SPACE) -> None:
     """Be the only one, until the running transaction ends, who does `what`."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [SPACE, what])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [space, what])
+
+
+def beside(what: int) -> None:
+    """Do `what` beside others until the running transaction ends; whoever wants to be alone waits for all of them.
+
+    Unlike shared locks of a row it writes nothing, and a stream of sharers cannot keep the one who waits from his turn.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [SPACE, what])
 
 
 def draw() -> int:

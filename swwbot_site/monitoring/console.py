@@ -26,6 +26,7 @@ TAGS: Final[dict[str, str]] = {
     "queue": "QUEUE",
     "reply": "POST",
     "post": "POST",
+    "posting": "STOP",
     "entity": "ENTITY",
     "permit": "LIMIT",
     "limit": "LIMIT",
@@ -49,6 +50,7 @@ SPECIAL: Final[dict[str, str]] = {
     "reply.held": "HELD",
     "reply.dry": "DRY RUN",
     "reply.dropped": "FILTER",
+    "posting.resumed": "START",
 }
 """Kinds whose tag is not their noun's."""
 

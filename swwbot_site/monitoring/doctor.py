@@ -16,6 +16,7 @@ from cluster import queue
 from cluster import read as cluster
 from conversations import examine as feeds
 from conversations import read as conversations
+from entities import choose
 from entities import read as entities
 from entities.logic.persona import Persona
 from swwbot_site.config.document import DocumentError, parse
@@ -56,7 +57,7 @@ def examine() -> tuple[Part, ...]:
     if all(check.well for check in ready if check.name != "engine") and len(ready) > 1:
         looked_at = servers.subjects(), feeds.subjects()
         seen, read = asyncio.run(_look(*looked_at))
-        found += [*_queue(), *_strategy(), *_feeds(read), *_servers(seen), *_entities(entities.personas(), seen)]
+        found += [*_queue(), *_posting(), *_strategy(), *_choosing(), *_feeds(read), *_servers(seen), *_entities(entities.personas(), seen)]
     return tuple(found)
 
 
@@ -115,12 +116,31 @@ def _queue() -> Iterator[Part]:
         yield Part(part="queue", name="", verdict=Verdict.WELL, text=text)
 
 
+def _posting() -> Iterator[Part]:
+    stopped, held = conversations.stopped(), conversations.open_replies().get("held", 0)
+    if stopped:
+        advice = "manage.py resume lets answers be posted again."
+        yield Part(part="posting", name="", verdict=Verdict.WARNING, text=str(stopped), advice=advice)
+    else:
+        waiting = f"; {held} on hold wait for a person" if held else ""
+        yield Part(part="posting", name="", verdict=Verdict.WELL, text=f"answers are posted{waiting}")
+
+
 def _strategy() -> Iterator[Part]:
     name, known = servers.strategy()
     if name not in known:
         text = f"the cluster policy asks for the strategy {name!r}, which is not there: no request is given to any server"
         advice = f"Choose one of {', '.join(known)} in the cluster policy, or name in PLUGINS the module that brings it."
         yield Part(part="policy", name="strategy", verdict=Verdict.FAULT, text=text, advice=advice)
+
+
+def _choosing() -> Iterator[Part]:
+    known = choose.table()
+    for where, name in conversations.strategies():
+        if name not in known:
+            text = f"{where} asks for the reply strategy {name!r}, which is not there: nobody answers by chance"
+            advice = f"Choose one of {', '.join(sorted(known))} in the admin, or name in PLUGINS the module that brings it."
+            yield Part(part="feed", name=where, verdict=Verdict.FAULT, text=text, advice=advice)
 
 
 def _feeds(found: Iterable[feeds.Finding]) -> Iterator[Part]:

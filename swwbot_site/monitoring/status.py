@@ -16,7 +16,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from cluster import read as cluster
 from cluster.read import Held, Machine, Overview
 from conversations import read as conversations
-from conversations.read import Pace, Source, Worker
+from conversations.read import Pace, Source, Stop, Worker
 from swwbot_site.lib import clock
 
 HUES: Final = 12
@@ -95,9 +95,14 @@ def _mood(server: Machine) -> tuple[str, str]:
     return ("warn", words[server.state]) if server.state in words else ("bad", server.state)
 
 
-def troubles(view: Overview, engines: Sequence[Worker], feeds: Sequence[Source], now: datetime) -> tuple[Trouble, ...]:
+def troubles(
+    view: Overview, engines: Sequence[Worker], feeds: Sequence[Source], now: datetime, stopped: Stop | None = None
+) -> tuple[Trouble, ...]:
     """What is wrong, the worst first."""
     found = []
+    if stopped:
+        advice = "It waits for somebody to resume it: in the admin under Posting and policy, or with manage.py resume."
+        found.append(Trouble(text=f"{stopped}.", advice=advice))
     if not any(engine.living for engine in engines):
         found.append(
             Trouble(
@@ -139,8 +144,18 @@ def context(now: datetime) -> dict[str, Any]:
         "feeds": feeds,
         "pace": pace,
         "answers": conversations.latest(ANSWERS, UNDERWAY),
-        "troubles": troubles(view, engines, feeds, now),
+        "troubles": troubles(view, engines, feeds, now, conversations.stopped()),
     }
+
+
+def badge(request: HttpRequest) -> list[str] | None:
+    """What every page of the admin says in its head: that nothing is posted, if it is so."""
+    return ["posting is stopped", "danger"] if _staff(request) and conversations.stopped() else None
+
+
+def on_hold(request: HttpRequest) -> str:
+    """How many answers wait for a person, for the sidebar; nothing if none does."""
+    return str(conversations.open_replies().get("held", "") if _staff(request) else "")
 
 
 @require_safe

@@ -16,7 +16,7 @@ DOORS_IN = {
 OUTER = ("tasks", "admin", "api", "views")
 """The doors that only urls and the roof may open."""
 
-CONTENTS = ("cycle", "serve", "engine")
+CONTENTS = ("cycle", "serve", "engine", "preview")
 """The verbs that are tables of contents: they alone may call their siblings."""
 
 NO_VERBS = (
@@ -33,12 +33,15 @@ NO_VERBS = (
         "feed",
         "health",
         "intake",
+        "ledger",
         "logic",
         "metrics",
         "migrations",
         "models",
+        "outbox",
         "plugin",
         "portable",
+        "queued",
         "sight",
         "sitting",
         "read",
@@ -46,6 +49,9 @@ NO_VERBS = (
         "strategies",
     ),
     *("tasks", "views"),
+    *("bounds", "chronicle", "errors", "objections", "strikes", "tidying"),
+    *("ensembles", "voicing"),
+    *("behaviors", "company", "compose", "stage", "weighing", "windows"),
 )
 """What stands at an app's root beside its verbs."""
 
@@ -53,7 +59,7 @@ PEERS = ("cluster.lmstudio", "conversations.feed")
 IMPURE_IN_PEERS = ("client", "conversing", "emulator", "streaming")
 """A peer's modules that are no wire formats: they wait, and drive the connection."""
 
-IMPURE_IN_CONFIG = ("apply", "export", "ledger", "report", "watch")
+IMPURE_IN_CONFIG = ("apply", "export", "ledger", "report", "sheaf", "watch")
 PURE_LIB = ("swwbot_site.lib.errors",)
 """The part of the ground that is standard library only."""
 

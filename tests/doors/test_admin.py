@@ -3,13 +3,14 @@
 import pytest
 from django.contrib import admin
 from django.db import connection
+from django.forms import CheckboxInput
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from cluster.models import ClusterPolicy, LanguageModel, Server
-from conversations.models import Feed
+from conversations.models import ConversationPolicy, Feed
 from entities.models import Entity
 from swwbot_site.lib import clock
 from swwbot_site.lib.events import Happening
@@ -17,7 +18,7 @@ from tests import build
 
 OURS = {"cluster", "entities", "conversations", "swwbot_site"}
 PAGES = sorted((model for model in admin.site._registry if model._meta.app_label in OURS), key=lambda model: model._meta.label)
-LISTED = [model for model in PAGES if model is not ClusterPolicy]
+LISTED = [model for model in PAGES if model not in (ClusterPolicy, ConversationPolicy)]
 READ_ONLY = [
     "cluster.Generation",
     "cluster.Seat",
@@ -45,6 +46,7 @@ def town(count: int) -> None:
         done = build.generation(state="done", model=model, server=server)
         permit = build.permit(entity=entity, state="spent")
         build.reply(state="posted", message=build.message(feed=feed), entity=entity, generation=done, permit=permit)
+        build.room(feed=feed)
         build.engine()
         build.event()
         build.share()
@@ -62,6 +64,8 @@ def changes(row: Server | Entity | ClusterPolicy | LanguageModel, browser: Clien
     for form in forms:
         for field in form:
             value = field.field.widget.format_value(field.value()) if hasattr(field.field.widget, "format_value") else field.value()
+            if isinstance(field.field.widget, CheckboxInput) and field.value():
+                value = "on"
             if isinstance(value, list):
                 value = value[0] if value else ""
             if value not in (None, False, "False"):
@@ -200,7 +204,13 @@ def test_switching_an_entity_in_its_form_goes_through_the_verb(
 
 def test_an_entity_takes_its_limits_inline(browser: Client) -> None:
     row = build.entity()
-    data = changes(row, browser) | {"limits-TOTAL_FORMS": 1, "limits-0-entity": row.pk, "limits-0-kind": "hour", "limits-0-amount": 7}
+    data = changes(row, browser) | {
+        "limits-TOTAL_FORMS": 1,
+        "limits-0-entity": row.pk,
+        "limits-0-kind": "hour",
+        "limits-0-amount": 7,
+        "limits-0-every": 1,
+    }
     assert browser.post(url(Entity, "change", row.pk), data).status_code == 302
     assert row.limits.get().amount == 7
 

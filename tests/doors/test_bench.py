@@ -3,7 +3,9 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from swwbot_site.bench import figures, planning
+from conversations.models import Message, Reply
+from swwbot_site.bench import chatter, figures, listening, planning
+from swwbot_site.lib import clock
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.0, 1), (0.5, 51), (0.95, 96), (0.99, 100), (1.0, 100)])
@@ -41,3 +43,32 @@ def test_a_cluster_read_from_rows_is_planned_for() -> None:
 def test_an_unknown_part_is_refused() -> None:
     with pytest.raises(CommandError, match=r"There is no part nonsense\. There are plan, rows"):
         call_command("bench", "cluster", "--part", "plan,nonsense")
+
+
+def test_the_crowd_and_what_is_said_in_front_of_it_are_the_same_each_time() -> None:
+    crowd = chatter.crowd(1500)
+    assert crowd == chatter.crowd(1500)
+    assert len({figure.name for figure in crowd}) == len({figure.slug for figure in crowd}) == 1500
+    said, again = (list(chatter.said(crowd, 300, 0.05, 0, 60)) for _ in range(2))
+    assert said == again
+    assert any(message.bot_params for message in said)
+
+
+@pytest.mark.django_db
+def test_everything_that_is_listened_to_is_decided() -> None:
+    crowd, now = chatter.crowd(30), clock.now()
+    feed = listening._people(crowd)
+    listening._listen(feed, list(chatter.said(crowd, 90, 0.1, clock.millis(now), 60)), now)
+    assert Message.objects.filter(decided_at__isnull=False).count() == 90
+    assert Reply.objects.exists()
+
+
+def test_the_pure_analysis_is_timed_part_by_part() -> None:
+    rows = listening._pure(listening.Cast.of(()), list(chatter.said(chatter.crowd(5), 20, 0.1, 0, 60)))
+    assert [row["part"] for row in rows][-1] == "all of it"
+
+
+@pytest.mark.parametrize("words", [("--entities", "0"), ("--messages", "0")])
+def test_listening_to_nothing_is_refused(words: tuple[str, str]) -> None:
+    with pytest.raises(CommandError, match="at least 1"):
+        call_command("bench", "listening", *words)

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from conversations.models import Engine
+from conversations.models import Engine, Room
 from swwbot_site.lib import clock
 from swwbot_site.monitoring import doctor, health
 from tests import build
@@ -75,6 +75,15 @@ def test_a_doctor_says_which_strategies_there_are_when_the_policys_one_is_missin
     assert "'moon-phase'" in part["text"]
     assert "expected-time, least-loaded" in part["advice"]
     assert "PLUGINS" in part["advice"]
+
+
+def test_a_doctor_says_where_a_reply_strategy_is_missing() -> None:
+    feed = build.feed(name="the chat")
+    Room.objects.create(feed=feed, domain="library.example", strategy="loudest")
+    part = told()["feed", "the chat, library.example"]
+    assert part["verdict"] == "fault"
+    assert "'loudest'" in part["text"]
+    assert "least-recent, natural" in part["advice"]
 
 
 def test_a_doctor_finds_dead_peers_in_one_time_out() -> None:

@@ -6,13 +6,14 @@ from datetime import timedelta
 import pytest
 
 from cluster.models import Generation
-from conversations import clean, confirm, cycle, ingest, poll, post, settle
+from conversations import admit, clean, confirm, cycle, ingest, poll, post, settle
 from conversations.feed.emulator import Emulator as Chat
 from conversations.feed.emulator.quirks import Quirks
 from conversations.models import Feed, Message, Reply
 from entities.models import Permit
 from swwbot_site.lib import clock
 from swwbot_site.lib.leases import taken
+from swwbot_site.models import Event
 from tests import build
 from tests.harness import Background
 from tests.races.hands import at_once
@@ -43,9 +44,8 @@ def test_deciding_for_several_entities_at_once_never_waits_in_a_circle() -> None
     for name in names:
         build.entity(slug=name.lower(), username=name, model="maker/small", response_chance=1.0)
     build.limit(entity=None, kind="day", amount=1000)
-    feed = build.feed(max_repliers=4)
     for n in range(24):
-        build.message(feed=feed, text=names[n % 4] if n % 2 else f"number {n}")
+        build.message(feed=build.feed(max_repliers=4), text=names[n % 4] if n % 2 else f"number {n}")
 
     def judge(worker: int) -> None:
         cycle.judge(clock.now())
@@ -119,7 +119,8 @@ def test_a_finished_generation_is_taken_once() -> None:
     def tidy(worker: int) -> int:
         return clean.clean(clock.now())
 
-    assert sum(at_once(WORKERS, tidy)) == 20
+    at_once(WORKERS, tidy)
+    assert Event.objects.filter(kind="reply.ready").count() == 20
     assert set(Reply.objects.values_list("state", flat=True)) == {"ready"}
 
 
@@ -133,10 +134,10 @@ def test_an_admitted_reply_is_admitted_once() -> None:
     }
     build.reply(entity=who, prepared=prepared, permit_at=now)
 
-    def admit(worker: int) -> int:
-        return cycle.admit(now)
+    def one(worker: int) -> int:
+        return admit.admit(now)
 
-    assert sum(at_once(WORKERS, admit)) == 1
+    assert sum(at_once(WORKERS, one)) == 1
     assert Generation.objects.count() == Permit.objects.count() == 1
 
 

@@ -13,9 +13,13 @@ from django_q.models import Schedule, Task
 
 from cluster.lmstudio.emulator import Emulator as Studio
 from cluster.models import Generation, Seat, Server
+from conversations.approve import approve
 from conversations.feed.emulator import Emulator as Chat
 from conversations.feed.emulator.quirks import Quirks
 from conversations.models import Engine, Message, Reply
+from conversations.requeue import requeue
+from conversations.stop import resume, stop
+from entities.models import Entity
 from swwbot_site.lib import leases
 from tests import build
 from tests.harness import until
@@ -95,7 +99,7 @@ def ask(feed: Chat, first: int, last: int) -> None:
 STEPS = (
     "poll.before", "poll.after", "ingest.inside", "ingest.after", "analyse.before", "decide.before", "decide.after", "plan.before",
     "seat.before", "seat.after", "ready.before", "ready.after", "ask.before", "ask.after", "finish.before", "finish.after",
-    "clean.before", "clean.after", "post.before", "post.after", "confirm.before", "confirm.after",
+    "clean.before", "clean.after", "post.before", "post.cleared", "post.after", "confirm.before", "confirm.after",
 )  # fmt: skip
 CASES = [*((step, "kv-queue") for step in STEPS), ("poll.after", "do"), ("ingest.inside", "do")]
 
@@ -111,6 +115,52 @@ def test_a_worker_killed_at_any_step_loses_and_doubles_nothing(
     os.kill(cluster.paused(), signal.SIGKILL)
     answered_once(feed, 4)
     assert cluster.process.poll() is None
+    assert cluster.stop() < 10
+
+
+def test_a_worker_killed_while_it_asks_a_second_time_asks_once_more_and_posts_once(scene: Callable[..., Chat], workers: Start) -> None:
+    feed = scene("kv-queue", answer="thought", answer_times=4)
+    ask(feed, 0, 4)
+    cluster = workers()
+    cluster.pause_at("again.inside")
+    os.kill(cluster.paused(), signal.SIGKILL)
+    answered_once(feed, 4)
+    assert Generation.objects.count() == 8
+    assert cluster.stop() < 10
+
+
+def test_what_people_hold_stop_approve_and_want_again_survives_every_death(scene: Callable[..., Chat], workers: Start) -> None:
+    feed = scene("kv-queue")
+    Entity.objects.update(hold=True)
+    ask(feed, 0, 4)
+    cluster = workers()
+    until(lambda: Reply.objects.filter(state="held").count() == 4, 30, "4 answers on hold")
+    assert shown(feed) == []
+    first, *others = Reply.objects.order_by("id").values_list("pk", flat=True)
+
+    cluster.pause_at("post.cleared")
+    approve([first], "ann")
+    doomed = cluster.paused()
+    assert stop("ann")
+    approve(others, "ann")
+    os.kill(doomed, signal.SIGKILL)
+    seen = Message.objects.count()
+    say(feed, 99, "nobody")
+    until(lambda: Message.objects.count() > seen, 30, "a new engine that reads")
+    assert shown(feed) == []
+    assert feed.counts["POST /api/comments 200"] == 5, "the five of humans"
+
+    cluster.pause_at("post.after")
+    resume("ann")
+    os.kill(cluster.paused(), signal.SIGKILL)
+    until(lambda: Reply.objects.filter(state="posted").count() == 4, 40, "4 posts")
+
+    Reply.objects.filter(pk=first).update(state="failed", accepted_at=None)  # as if nobody knew that it had arrived
+    cluster.pause_at("post.before")
+    requeue(first, "ann")
+    os.kill(cluster.paused(), signal.SIGKILL)
+    until(lambda: Reply.objects.filter(state="posted").count() == 4, 40, "what was wanted again")
+    assert Counter(one["replyTo"] for one in shown(feed)) == {f"human-{i}": 1 for i in range(4)}
     assert cluster.stop() < 10
 
 

@@ -84,6 +84,8 @@ class Answering:
             raise work.words.overflow(work.habits, max(prompt, instance.context + 1), instance.context)
         self._count += 1
         reasoning, text = voice.answer(messages, self._seed, work.habits.answer)
+        if work.habits.answer_times:
+            work.habits = work.habits.counted("answer")
         pieces, finish = limited(text, body, instance.context - prompt)
         prediction = form(
             id=f"{'cmpl' if legacy else 'chatcmpl'}-{self._seed:x}{self._count:016x}",

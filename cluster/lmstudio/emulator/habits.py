@@ -10,7 +10,7 @@ Fault = Literal[
     "wrong-model", "overflow", "hang", "stall", "crash", "unload", "reset", "cut", "silent-cut", "failed", "plain", "proxy-error",
 ]  # fmt: skip
 LoadError = Literal["", "sigabrt", "format", "canceled", "observer", "memory", "memory-gb", "missing", "exists"]
-Answer = Literal["", "reasoning", "empty", "skip", "long", "think", "leak"]
+Answer = Literal["", "reasoning", "empty", "skip", "long", "think", "thought", "leak"]
 Overflow = Literal["keep", "n_keep", "exceed"]
 
 
@@ -65,6 +65,8 @@ class Habits:
     exit_code: str = "null"
     retry_after: str = "2"
     answer: Answer = ""
+    answer_times: int = 0
+    """So many answers are of that kind, then it answers well; 0 is until switched off."""
     overflow: Overflow = "n_keep"
     sse_event_line: bool = True
     loading: bool = False
@@ -110,6 +112,11 @@ class Habits:
             if not choices and not _fits(value, kind):
                 raise ValueError(f"habit {name!r} is a {kind.__name__}, not {value!r}")
         return replace(self, **dict(values))  # type: ignore[arg-type]  # each value was checked against its field above
+
+    def counted(self, name: Literal["fault", "answer"]) -> Self:
+        """The habits after one more fault or bad answer of those that are counted; after the last it ends."""
+        left = int(getattr(self, f"{name}_times")) - 1
+        return self.changed({f"{name}_times": left} if left > 0 else {f"{name}_times": 0, name: ""})
 
     def shown(self) -> dict[str, object]:
         """All values for people; the token is not one of them."""

@@ -101,6 +101,8 @@ def answer(messages: Sequence[Mapping[str, object]], seed: int, habit: Answer = 
             return "", " ".join(_sentence(said, dice) for _ in range(60))
         case "think":
             return "", f"<think>They ask about {_word(said, dice)}. Keep it short.</think>\n\n{text}"
+        case "thought":
+            return "", f"<think>They ask about {_word(said, dice)}. I could answer, or I could think a little longer"
         case "leak":
             return "", f"Assistant: {text}\nUser: and then?\nAssistant: {_sentence(said, dice)}"
     return "", text

@@ -49,8 +49,7 @@ class Work:
             return ""
         fault = habits.fault
         if habits.fault_times:
-            left = habits.fault_times - 1
-            self.habits = habits.changed({"fault_times": left} if left else {"fault_times": 0, "fault": ""})
+            self.habits = habits.counted("fault")
         self.note("fault", kind=fault, model=model)
         return fault
 

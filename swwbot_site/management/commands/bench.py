@@ -1,4 +1,4 @@
-"""Measures this machine: `bench cluster` (planning, the queue, balance), `engine` (a worker's memory and CPU), `failover`, `http`."""
+"""Measures this machine: `bench cluster` (planning, the queue, balance), `engine` (a worker's memory), `failover`, `http`, `listening`."""
 
 import json
 import signal
@@ -8,27 +8,30 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from swwbot_site.bench import cluster, engine, failover, transport
+from swwbot_site.bench import cluster, engine, failover, listening, transport
 
 Row = Mapping[str, object]
 
 
 class Command(BaseCommand):
-    """`manage.py bench {cluster,engine,failover,http} [--json]`. Starts what it needs, on loopback only, and removes it."""
+    """`manage.py bench {cluster,engine,failover,http,listening} [--json]`. Starts what it needs, on loopback only, and removes it."""
 
     help = (
         "Measure: cluster (plans, generations a second through the queue, balance), engine (memory and CPU of a real worker), "
-        "failover (what callers notice of a server that is switched off), http (requests a second through our client and httpx's own pool)."
+        "failover (what callers notice of a server that is switched off), http (requests a second through our client and httpx's own pool), "
+        "listening (messages a second from the feed to the decision, and what share of a core a busy chat takes)."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("what", choices=["cluster", "engine", "failover", "http"])
+        parser.add_argument("what", choices=["cluster", "engine", "failover", "http", "listening"])
         parser.add_argument("--part", default=",".join(cluster.PARTS), help=f"cluster: which of {', '.join(cluster.PARTS)} (default all)")
         parser.add_argument("--quick", action="store_true", help="cluster: small sizes, some minutes; figures are rough")
         parser.add_argument("--engines", type=int, default=2, help="cluster: the queue is measured with 1 to so many workers (default 2)")
         parser.add_argument("--generations", type=int, help="cluster: how many the balance is measured over (default 10 000)")
         parser.add_argument("--in-flight", type=int, default=50, help="engine: generations in flight (default 50)")
         parser.add_argument("--seconds", type=float, help="engine, failover: how long each state is watched (default 5 and 40)")
+        parser.add_argument("--entities", type=int, default=1000, help="listening: personas (default 1000)")
+        parser.add_argument("--messages", type=int, default=10_000, help="listening: messages (default 10 000)")
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -53,7 +56,14 @@ class Command(BaseCommand):
             return {"engine": result if options["json"] else samples}
         if options["what"] == "failover":
             return failover.run(options["seconds"] or 40.0)
+        if options["what"] == "listening":
+            return self._listening(options)
         return self._cluster(options)
+
+    def _listening(self, options: Mapping[str, Any]) -> dict[str, object]:
+        if options["entities"] < 1 or options["messages"] < 1:
+            raise CommandError("--entities and --messages must be at least 1.")
+        return listening.run(options["entities"], options["messages"])
 
     def _cluster(self, options: Mapping[str, Any]) -> dict[str, object]:
         parts = [part.strip() for part in options["part"].split(",")]

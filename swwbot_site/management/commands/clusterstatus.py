@@ -15,6 +15,7 @@ from rich.text import Text
 from cluster.read import Held, Machine, overview
 from cluster.waiting import Waiting
 from cluster.warm import Warmth, report
+from conversations.read import stopped
 from swwbot_site.lib import clock, terminal
 from swwbot_site.lib.words import ago, span
 
@@ -35,11 +36,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Read and show."""
-        view, warmth = overview(), report(clock.now() - DAY)
+        view, warmth, stop = overview(), report(clock.now() - DAY), stopped()
         if options["json"]:
-            self.stdout.write(json.dumps({**asdict(view), "warmth": asdict(warmth)}, indent=2, default=str))
+            told = {**asdict(view), "warmth": asdict(warmth), "stopped": stop and asdict(stop)}
+            self.stdout.write(json.dumps(told, indent=2, default=str))
             return
         console = terminal.console(self.stdout)
+        if stop:
+            console.print(f"[bold red]{escape(str(stop))}[/]\n")
         console.print(_servers(view.servers) if view.servers else "No server yet: add one in the admin, or import a configuration.")
         console.print(f"\n[bold]Queue[/]: {view.waiting} wait, {view.running} are being answered")
         if view.queue:

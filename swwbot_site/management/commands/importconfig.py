@@ -1,4 +1,4 @@
-"""`manage.py importconfig FILE`: bring the rows to what a configuration file says."""
+"""`manage.py importconfig FILE`: bring the rows to what a configuration file, or a folder of them, says."""
 
 import shutil
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from swwbot_site.config import report, watch
+from swwbot_site.config import report, sheaf, watch
 from swwbot_site.config.apply import Diff, apply
 from swwbot_site.config.problems import DocumentError
 
@@ -16,7 +16,7 @@ class Command(BaseCommand):
     help = "Import a configuration file (config-aientities.json): all of it, or nothing if it has an error."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
+        parser.add_argument("file", metavar="FILE", help="the file, a folder with ai-entities/*.json, or - for standard input")
         parser.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
         parser.add_argument("--if-changed", action="store_true", help="only if this machine has not read this content before")
         parser.add_argument("--source", metavar="NAME", help="import as if the file had this name")
@@ -42,8 +42,8 @@ class Command(BaseCommand):
             if path == "-" or options["dry_run"] or options["source"]:
                 raise CommandError("--if-changed needs a FILE, and goes neither with --dry-run nor with --source")
             return watch.changed(Path(path))
-        content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-        return apply(content, options["source"] or ("stdin" if path == "-" else Path(path).name), dry=options["dry_run"])
+        content = sys.stdin.buffer.read() if path == "-" else sheaf.read(Path(path))
+        return apply(content, options["source"] or ("stdin" if path == "-" else watch.name(Path(path))), dry=options["dry_run"])
 
     def _paper(self) -> dict[str, Any]:
         return {"width": max(shutil.get_terminal_size((120, 40)).columns, 60), "colour": self.stdout.isatty()}

@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
@@ -18,6 +18,9 @@ from conversations.trace import Journey, Step, Way, find, trace
 from swwbot_site.lib import terminal
 from swwbot_site.lib.words import short
 from swwbot_site.models import Event
+
+FIRST: Final = ("why", "mode", "yes", "rules", "chance", "dice", "pick", "left")
+"""The facts of a verdict that are told first, in this order."""
 
 
 class Command(BaseCommand):
@@ -126,9 +129,16 @@ def _steps(steps: Iterable[Step], begin: datetime) -> Table:
 
 
 def _facts(title: str, facts: Mapping[str, Any]) -> str:
-    """The facts in one line each; nothing when there are none."""
-    shown = [
-        f"{name}: {json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value}"
-        for name, value in facts.items()
-    ]
+    """The facts in one line, what people ask first before all others; those that say nothing are left out."""
+    first = {name: facts[name] for name in FIRST if name in facts}
+    shown = [f"{name}: {_said(value)}" for name, value in {**first, **facts}.items() if value not in (None, "", [], {})]
     return f"  [bright_black]{title}[/] " + escape("; ".join(shown)) if shown else ""
+
+
+def _said(value: Any) -> str:
+    """A fact as people say it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} ({_said(one)})" for name, one in value.items() if one not in (None, "", [], {}))
+    if isinstance(value, list):
+        return ", ".join(_said(one) for one in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -145,7 +145,7 @@ def test_the_limits_say_what_is_left_and_when_it_is_free_again(browser: Client) 
     build.permit(entity=entity, state="spent")
     full = get(browser, f"entities/{entity.slug}/limits/")
     assert not full["allowed"]
-    assert "2 a hour" in full["why"]
+    assert "2 an hour" in full["why"]
     assert datetime.fromisoformat(full["free_at"]) == first + timedelta(hours=1)
     assert full["limits"][0]["remaining"] == 0
     assert full["limits"][0]["free_at"] == full["free_at"]

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from cluster.logic.balancing import STRATEGIES
 from cluster.models import ClusterPolicy, Server
-from conversations.models import Feed
+from conversations.models import ConversationPolicy, Feed, Room
 from entities.models import Entity, RateLimit
 from swwbot_site.config import tables
 from swwbot_site.config.document import Document, DocumentError, Part, parse
@@ -83,7 +82,6 @@ def test_every_dead_field_of_september_is_named() -> None:
         "$.globalSettings.cloudflareWorkerRateLimits",
         "$.entities[0].traits.style",
         "$.entities[0].traits.mood",
-        "$.entities[0].traits.interests",
         "$.entities[1].username",
         "$.entities[1].systemPrompt",
         "$.entities[1].messagesToRead",
@@ -162,7 +160,15 @@ def test_a_september_entity_keeps_the_blob_format() -> None:
         (server(capabilities={"maxConcurrentModels": 0}), "$.lmStudioServers[0].capabilities.maxConcurrentModels", "from 1"),
         ({"lmStudioServers": [MACHINE, {**MACHINE, "name": "b"}]}, "$.lmStudioServers[1]", "has the url 'http://10.0.0.1:1234'"),
         ({"lmStudioServers": [MACHINE, {**MACHINE, "port": 2}]}, "$.lmStudioServers[1]", "has the name 'mac'"),
-        ({"clusterSettings": {"loadBalancingStrategy": "best"}}, "$.clusterSettings.loadBalancingStrategy", '"round-robin"'),
+        ({"clusterSettings": {"loadBalancingStrategy": ""}}, "$.clusterSettings.loadBalancingStrategy", "1 to 40 characters"),
+        ({"feeds": [{"url": "http://a", "rooms": [1]}]}, "$.feeds[0].rooms", "list of objects"),
+        ({"feeds": [{"url": "http://a", "rooms": [{}]}]}, "$.feeds[0].rooms[0].domain", "is absent"),
+        ({"feeds": [{"url": "http://a", "rooms": [{"domain": ""}]}]}, "$.feeds[0].rooms[0].domain", "1 to 200"),
+        ({"feeds": [{"url": "http://a", "rooms": [{"domain": "b"}, {"domain": "b"}]}]}, "$.feeds[0].rooms[1].domain", "once more"),
+        ({"feeds": [{"url": "http://a", "botDecay": 1.1}]}, "$.feeds[0].botDecay", "from 0 to 1"),
+        ({"globalSettings": {"requireHumanSeconds": -1}}, "$.globalSettings.requireHumanSeconds", "from 0"),
+        ({"globalSettings": {"warmup": [{"role": "tool", "content": "x"}]}}, "$.globalSettings.warmup", "at [0]"),
+        ({"globalSettings": {"rateLimits": {"rules": 5}}}, "$.globalSettings.rateLimits.rules", "list of objects such as"),
         ({"clusterSettings": {"requestTimeout": 0}}, "$.clusterSettings.requestTimeout", "a time in milliseconds"),
         ({"clusterSettings": {"requestTimeout": "30s"}}, "$.clusterSettings.requestTimeout", "a time in milliseconds"),
         ({"clusterSettings": {"maxRetries": -1}}, "$.clusterSettings.maxRetries", "from 0 to 19"),
@@ -294,23 +300,26 @@ def test_every_column_an_operator_writes_has_a_key() -> None:
     assert columns(Server) == said_by(tables.SERVER) | {"url", "token"}
     assert columns(ClusterPolicy) == said_by(tables.CLUSTER) | {"max_attempts", "default_model"}
     assert columns(Feed) == said_by(tables.FEED)
+    assert columns(Room) == said_by(tables.ROOM) - {"entities"} | {"feed"}
     assert columns(Entity) == said_by(tables.ENTITY) | {"extra"}
-    assert {f"limits.{kind}" for kind in RateLimit.Kind.values} == {each.column for each in tables.LIMITS}
+    assert columns(ConversationPolicy) == set(tables.TALK) == said_by(tables.GLOBAL) - {"default_model"}
+    assert {f"limits.{kind}" for kind in RateLimit.Kind.values} | {"limits.rules"} == {each.column for each in tables.LIMITS}
 
 
 def test_the_words_of_choices_are_those_of_the_rows() -> None:
-    assert set(tables.STRATEGIES) == set(STRATEGIES)
     assert set(tables.DIALECTS) == set(Server.Dialect.values)
     assert set(tables.GENERATIONS) == set(Feed.Generation.values)
     assert set(tables.DIRECTIONS) == set(Feed.Priority.values)
     assert set(tables.FORMATS) == set(Entity.Format.values)
     assert set(tables.ROLES) == set(Entity.Role.values)
     assert set(tables.LIMITED) == set(Entity.WhenLimited.values)
+    assert set(tables.NEWLINES) == set(Entity.Newlines.values)
+    assert set(tables.MARKS) == set(Entity.Marks.values)
 
 
 def test_every_key_is_in_the_documentation() -> None:
     page = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text()
-    own = [each.key for table in (tables.SERVER, tables.CLUSTER, tables.FEED, tables.ENTITY, tables.TOP) for each in table]
+    own = [each.key for table in (tables.SERVER, tables.CLUSTER, tables.FEED, tables.ROOM, tables.ENTITY, tables.TOP) for each in table]
     inner = {"globalSettings": tables.GLOBAL, "botSettings": tables.BOT, "queueSettings": tables.QUEUE}
     own += [f"{group}.{each.key}" for group, table in inner.items() for each in table if not each.key.startswith("rateLimits.")]
     assert [key for key in own if f"`{key}`" not in page] == []

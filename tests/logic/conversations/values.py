@@ -1,10 +1,16 @@
 """Personas and lines for tables of cases."""
 
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from conversations.logic.ambient import Means
+from conversations.logic.cast import Cast
+from conversations.logic.detection import question
+from conversations.logic.loopguard import Run
 from conversations.logic.message import Line
-from conversations.logic.verdict import Room
+from conversations.logic.signals import Signals
+from conversations.logic.verdict import Room, Scene, Verdict, decide
 from entities.logic.persona import Persona
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -29,8 +35,25 @@ def bot(text: str, username: str, **over: Any) -> Line:
 
 
 def room(**over: Any) -> Room:
-    """Now."""
-    return Room(**{"now": NOW} | over)
+    """Now. `bots`, `underway`, `cap` and `decay` are of the run of bots."""
+    run = {name: over.pop(name) for name in ("bots", "underway", "cap", "decay") if name in over}
+    return Room(**{"now": NOW, "run": Run(**run)} | over)
+
+
+def scene(message: Line, cast: Cast, where: Room | None = None, **signals: Any) -> Scene:
+    """A message with what the analysis finds in its text."""
+    found: dict[str, Any] = {"mentions": cast.called(message.text), "triggers": cast.triggered(message.text), "silence_s": 5.0}
+    found["why_question"] = question(message.text)
+    found["question"] = bool(found["why_question"])
+    return Scene(message=message, window=(), room=where or room(), signals=Signals(**found | signals))
+
+
+def judged(
+    message: Line, personas: Iterable[Persona], where: Room | None = None, dice: Callable[[str], float] = lambda _: 0.0, **means: Any
+) -> Verdict:
+    """The verdict on a message; dice fall for everybody with a chance."""
+    cast = Cast.of(personas)
+    return decide(scene(message, cast, where), cast.audience, Means(dice=dice, **means))
 
 
 def never(slug: str) -> float:

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from cluster.models import Server
 from entities.models import Entity
-from swwbot_site.config import watch
+from swwbot_site.config import sheaf, watch
 
 DATA = Path(__file__).parents[2] / "data" / "config"
 Run = Callable[..., str]
@@ -85,7 +85,7 @@ def test_a_file_that_the_watch_rejected_still_fails(run: Run, tmp_path: Path) ->
     bad.write_text('{"entities": 1}')
     observer = watch.Watch(path=bad)
     for _ in range(2):
-        observer.look(watch.stamp(bad))
+        observer.look(sheaf.stamp(bad))
     run("importconfig", str(bad), "--if-changed", fails="must be a list")
 
 

@@ -67,9 +67,19 @@ json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words, st.lists, max_leaves=3
 )
 counts = st.integers(0, 5)
-limits = st.fixed_dictionaries(
-    {}, optional={"minSecondsBetweenPosts": counts | st.none(), "maxPostsPerHour": st.integers(1, 9) | st.none()}
+rules = st.lists(
+    st.fixed_dictionaries({"posts": st.integers(1, 9), "every": st.integers(2, 9), "per": st.sampled_from(["minute", "day"])}),
+    max_size=3,
+    unique_by=lambda each: (each["every"], each["per"]),
 )
+limits = st.fixed_dictionaries(
+    {}, optional={"minSecondsBetweenPosts": counts | st.none(), "maxPostsPerHour": st.integers(1, 9) | st.none(), "rules": rules}
+)
+texts = st.lists(words.filter(bool) | st.just("\\n\\\\n"), max_size=2)
+turns = st.lists(
+    st.fixed_dictionaries({"role": st.sampled_from(["system", "user", "assistant"]), "content": words.filter(str.strip)}), max_size=2
+)
+marks = st.sampled_from(["keep", "strip", "drop"])
 entity = st.fixed_dictionaries(
     {"id": names},
     optional={
@@ -84,6 +94,17 @@ entity = st.fixed_dictionaries(
         "model": names | st.none(),
         "stop": st.lists(words.filter(bool) | st.just("\\n\\\\n"), max_size=3),
         "rateLimits": limits,
+        "triggers": texts,
+        "warmup": turns,
+        "initContext": turns | st.fixed_dictionaries({"messages": turns}),
+        "max_tokens": st.integers(1, 9) | st.none(),
+        "keepNames": st.booleans(),
+        "useTraits": st.booleans(),
+        "newlines": st.sampled_from(["keep", "fold", "first"]),
+        "links": marks,
+        "markup": marks,
+        "maxSimilarity": st.floats(0.001, 1),
+        "maxFailures": counts,
         "traits": st.fixed_dictionaries({}, optional={"style": words, "color": json_values}),
         "quantizations": st.dictionaries(names, json_values, max_size=2),
         "mystery": json_values,
@@ -113,10 +134,37 @@ documents = st.fixed_dictionaries(
         "clusterSettings": st.fixed_dictionaries(
             {}, optional={"requestTimeout": times, "breakerPause": times, "maxRetries": st.integers(0, 19)}
         ),
-        "globalSettings": st.fixed_dictionaries({}, optional={"rateLimits": limits, "defaultModel": names}),
+        "globalSettings": st.fixed_dictionaries(
+            {},
+            optional={
+                "rateLimits": limits,
+                "defaultModel": names,
+                "requireHumanSeconds": counts,
+                "globalFilterOut": texts,
+                "globalTrimAfter": texts,
+                "globalStopSequences": texts,
+                "warmup": turns,
+                "secondTry": st.booleans(),
+            },
+        ),
         "botSettings": st.fixed_dictionaries({"pollingInterval": times}),
         "feeds": st.lists(
-            st.fixed_dictionaries({"url": names.map("http://{}.example/api".format)}),
+            st.fixed_dictionaries(
+                {"url": names.map("http://{}.example/api".format)},
+                optional={
+                    "strategy": st.sampled_from(["natural", "weighted"]),
+                    "botDecay": st.floats(0, 1),
+                    "windowGap": times,
+                    "rooms": st.lists(
+                        st.fixed_dictionaries(
+                            {"domain": names},
+                            optional={"maxRepliers": counts | st.none(), "strategy": st.none() | st.just("random"), "silence": times},
+                        ),
+                        max_size=2,
+                        unique_by=lambda room: room["domain"],
+                    ),
+                },
+            ),
             max_size=2,
             unique_by=lambda each: each["url"].lower(),
         ),

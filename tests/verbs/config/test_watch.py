@@ -14,7 +14,7 @@ from django.db import connection
 from cluster.models import Server
 from conversations.models import Feed
 from entities.models import Entity
-from swwbot_site.config import ledger, watch
+from swwbot_site.config import ledger, sheaf, watch
 from swwbot_site.config.problems import DocumentError
 from swwbot_site.lib.events import Happening
 from swwbot_site.lib.loops import Context
@@ -40,7 +40,7 @@ def look(db: None, file: Path, heard: list[Happening], django_capture_on_commit_
         heard.clear()
         seen = observer or watch.Watch(path=file)
         with django_capture_on_commit_callbacks(execute=True):
-            seen.look(watch.stamp(file))
+            seen.look(sheaf.stamp(file))
         return [happening.kind for happening in heard]
 
     return look
@@ -87,7 +87,7 @@ def test_a_bad_content_is_rejected_once_and_the_last_state_stays(
     assert look(observer) == []
     assert look(observer) == ["config.rejected"]
     assert "$.entities[0].topP is 9" in heard[0].text
-    assert observer.seen == watch.stamp(file)
+    assert observer.seen == sheaf.stamp(file)
     another = watch.Watch(path=file)
     assert (look(another), look(another)) == ([], [])
     assert Entity.objects.get().username == "Owl"

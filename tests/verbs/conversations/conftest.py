@@ -7,6 +7,7 @@ import pytest
 from conversations import ingest
 from tests.harness import Background
 from tests.verbs.conversations.desk import Desk
+from tests.verbs.conversations.hostile import Hostile
 
 
 @pytest.fixture
@@ -16,3 +17,12 @@ def desk(background: Background, transactional_db: None) -> Iterator[Desk]:
     one = Desk(background)
     yield one
     one.close()
+
+
+@pytest.fixture
+def hostile(background: Background, transactional_db: None) -> Iterator[Hostile]:
+    """A backend that answers as it likes, without a row."""
+    one = Hostile()
+    background.run(one.start())
+    yield one
+    background.run(one.stop())

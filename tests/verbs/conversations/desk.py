@@ -1,16 +1,20 @@
 """The steps of the conversation one by one, as an engine without its loops would take them."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+from django.db import connection
 
-from conversations import confirm, cycle, ingest, poll, post, settle
+from conversations import confirm, cycle, expire, ingest, poll, post, settle
 from conversations.feed.client import Client
 from conversations.feed.emulator import Emulator as Chat
 from conversations.feed.errors import FeedError
+from conversations.feed.values import Accepted
 from conversations.models import Feed, Reply
+from conversations.post import Letter
 from entities import read
 from swwbot_site.lib import clock, http, leases
 from tests.harness import Background
@@ -51,19 +55,27 @@ class Desk:
         cycle.judge(clock.now())
         return new
 
-    def post(self) -> list[FeedError | None]:
-        """Step 11 for what is due, pauses or not."""
-        Feed.objects.update(post_at=None)
-        Reply.objects.filter(state="posting", accepted_at__isnull=True).update(attempt_at=None)
-        outcomes = []
-        for letter in post.claim(self.owner, clock.now()):
-            error = self._background.run(post.post(self.client, letter))
-            if error is None:
-                post.accepted(letter, self.owner)
-            else:
-                post.refused(letter, error, self.owner)
-            outcomes.append(error)
-        return outcomes
+    def post(self, *, anew: bool = True) -> list[FeedError | None]:
+        """Step 11 for what is due; `anew`: pauses or not."""
+        if anew:
+            Feed.objects.update(post_at=None)
+            Reply.objects.filter(state="posting", accepted_at__isnull=True).update(attempt_at=None)
+        expire.expire(clock.now())
+        return [self.send(letter) for letter in post.claim(self.owner, clock.now())]
+
+    def send(self, letter: Letter, owner: int | None = None) -> FeedError | None:
+        """Step 11 for one letter; what went wrong."""
+        outcome = self.hand(letter, owner)
+        post.told(letter, outcome, owner or self.owner)
+        return outcome if isinstance(outcome, FeedError) else None
+
+    def hand(self, letter: Letter, owner: int | None = None) -> Accepted | FeedError | None:
+        """The network's part of it: the receipt, what went wrong, or None if it was withheld."""
+
+        async def clear() -> bool:
+            return await asyncio.to_thread(_asked, post.cleared, letter, owner or self.owner)
+
+        return self._background.run(post.post(self.client, letter, clear))
 
     def confirm(self) -> int:
         """Step 12 for everything posted."""
@@ -77,6 +89,13 @@ class Desk:
         for debt in debts:
             settle.settled(debt, self._background.run(settle.settle(self.client, debt)))
         return len(debts)
+
+
+def _asked(cleared: Callable[[Letter, int], bool], letter: Letter, owner: int) -> bool:
+    try:
+        return cleared(letter, owner)
+    finally:
+        connection.close()
 
 
 async def _made(make: Callable[[], httpx.AsyncClient]) -> httpx.AsyncClient:

@@ -6,12 +6,11 @@ import pytest
 from django.db import connection, transaction
 
 from cluster.models import Generation
-from conversations import analyse, cycle, ingest, poll
+from conversations import analyse, company, cycle, ingest, poll
 from conversations.decide import PATIENCE, UNCLAIMED, decide
 from conversations.feed.emulator import Emulator as Chat
 from conversations.feed.emulator.quirks import Quirks
 from conversations.models import Feed, Message, Reply
-from entities import read
 from entities.models import Entity, Permit
 from swwbot_site.lib import clock
 from swwbot_site.models import Event
@@ -267,7 +266,7 @@ def test_september_has_no_queue_and_answers_by_name(chat: Feeds, desk: Desk) -> 
     say(feed, "they are typing", username="Bob")
     desk.listen()
     assert [reply.mode for reply in Reply.objects.all()] == ["directed"]
-    assert Message.objects.get(username="Bob").verdict["why"] == "nobody's dice fell for it"
+    assert Message.objects.get(username="Bob").verdict["why"] == "nobody here speaks by chance"
 
 
 def test_deciding_is_one_transaction_and_a_rollback_leaves_nothing(chat: Feeds, desk: Desk) -> None:
@@ -278,7 +277,8 @@ def test_deciding_is_one_transaction_and_a_rollback_leaves_nothing(chat: Feeds, 
     with transaction.atomic():
         message = Message.objects.select_for_update(of=("self",)).select_related("feed").get()
         now = clock.now()
-        assert decide(message, analyse.analyse(message, message.feed, 5, now), read.personas(), now) == 1
+        cast = company.cast()
+        assert decide(message, analyse.analyse(message, message.feed, cast, now), cast, now) == 1
         assert (Reply.objects.count(), Permit.objects.count(), Generation.objects.count()) == (1, 1, 1)
         transaction.set_rollback(True)
     assert not connection.in_atomic_block
@@ -366,7 +366,7 @@ def test_a_prompt_fits_the_context_of_its_model(chat: Feeds, desk: Desk) -> None
     say(feed, "Ping, what of all that?", id="asked")
     desk.listen()
     prompt = Generation.objects.get().request["messages"]
-    assert sum(len(one["content"]) for one in prompt) < (1024 - 200) * 3
+    assert sum(len(one["content"]) for one in prompt) < (1024 - 200) * 4
     assert "Ping, what of all that?" in prompt[0]["content"]
     assert "line 59" in prompt[0]["content"]
     assert "line 0 " not in prompt[0]["content"]

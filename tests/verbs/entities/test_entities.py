@@ -40,7 +40,7 @@ def test_what_is_left_is_read_without_reserving() -> None:
     build.limit(entity=who, kind="minute", amount=3)
     build.limit(entity=None, kind="gap", amount=5)
     now = clock.now()
-    permit = spend.reserve(who.pk, now).permit_id
+    permit = spend.reserve(who.pk, now - timedelta(seconds=4)).permit_id
     assert permit is not None
     spend.spend(permit, now - timedelta(seconds=4))
     state = read.limits(who.pk, now)

@@ -1,0 +1,45 @@
+"""A plugin in a real engine: it weighs, it changes what is asked and what is posted, and it hears what happens."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from cluster.lmstudio.emulator import Emulator as Studio
+from cluster.models import Generation
+from conversations.feed.emulator import Emulator as Chat
+from conversations.models import Message, Reply
+from swwbot_site.lib.hooks import manager
+from tests import build
+from tests.harness import engines, until
+from tests.plugins import tide
+
+
+@pytest.fixture
+def plugged(settings: Any) -> Iterator[None]:
+    settings.PLUGINS = ["tests.plugins.tide"]
+    tide.HEARD.clear()
+    yield
+    manager.unregister(tide)
+
+
+def test_a_plugin_of_the_setting_takes_part_in_everything(plugged: None, studio: Callable[..., Studio], chat: Callable[..., Chat]) -> None:
+    studio(models=("maker/small:4",))
+    feed = chat("do")
+    build.entity(slug="crab", username="Crab", model="maker/small", response_chance=0.11, system_prompt="You are a crab.")
+    build.entity(slug="gull", username="Gull", model="maker/small", response_chance=1.0)
+    body = {"id": "human-1", "text": "Here comes the tide, friends", "username": "Ann"}
+    assert httpx.post(f"{feed.url}/comments", json=body, timeout=30, trust_env=False).status_code == 200
+    with engines():
+        until(lambda: Reply.objects.filter(state="posted").exists(), 25, "an answer")
+    reply = Reply.objects.get()
+    assert reply.entity.slug == "crab"
+    assert "high water" in str(Message.objects.get(remote_id="human-1").verdict)
+    system = Generation.objects.get().request["messages"][0]["content"]
+    assert system.startswith("You are a crab.\n\nThe tide is in.")
+    shown = httpx.get(f"{feed.url}/comments", params={"after": 1}, trust_env=False).json()["messages"]
+    (answer,) = [one for one in shown if one["message-type"] == "AI"]
+    assert answer["text"].endswith(" ~")
+    assert tide.HEARD["reply.ready"] == 1
+    assert tide.HEARD["generation.done"] + tide.HEARD["reply.posted"] >= 1
