@@ -110,7 +110,7 @@ def stayed(errand: Errand, text: str) -> None:
     now = clock.now()
     with transaction.atomic():
         rows = Placement.objects.filter(pk=errand.placement_id)
-        if move(rows, PlacementState.UNLOADING, PlacementState.LOADED, loaded_at=now, used_at=now, **FREE):
+        if move(rows, PlacementState.UNLOADING, PlacementState.LOADED, loaded_at=now, used_at=now, dismissed=False, **FREE):
             say(
                 "placement.stayed",
                 f"{errand.key} could not be unloaded from {errand.server}: {text}",

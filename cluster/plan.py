@@ -125,7 +125,7 @@ def _placements(
     """What is in memory, or on its way in or out; in `most`, by model, the slots of an instance, also while not all of them are open."""
     moment = now.timestamp()
     found = []
-    for pk, server_id, model_id, state, gb, slots, pinned, served, failures, duplicate, n, since, used, rest in rows:
+    for pk, server_id, model_id, state, gb, slots, pinned, served, failures, dismissed, n, since, used, rest in rows:
         server = servers.get(server_id)
         if server is None:
             continue  # removed between two queries
@@ -145,7 +145,7 @@ def _placements(
                 since=since,
                 used_at=used,
                 served=served,
-                duplicate=duplicate,
+                dismissed=dismissed,
             )
         )
     return found

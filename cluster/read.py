@@ -4,12 +4,12 @@ Nothing here asks a server; it is the rows' belief of this moment. Sizes are GB 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, OuterRef, Q, Subquery
 
 from cluster.logic.lifecycle import HELD, PlacementState
 from cluster.logic.loading import expected_s, progress
@@ -23,7 +23,8 @@ class Held:
     """A model in a server's memory, or on its way in or out. `in_flight` of `slots` are taken.
 
     `progress`, 0 … 1, says how far a load is, judged by how long it took before: no server tells. None: it is not loading.
-    `rest_until`: it failed too often, and is asked nothing before. `preloaded`: loaded before anybody asked.
+    `expected_s` is how long that load should take. `rest_until`: it failed too often, and is asked nothing before. `preloaded`: loaded
+    before anybody asked; otherwise `caller` is whose request it was loaded for, if anybody's. `tokens_per_s` is learned from answers.
     """
 
     model: str
@@ -38,6 +39,10 @@ class Held:
     progress: float | None = None
     rest_until: datetime | None = None
     preloaded: bool = False
+    expected_s: float | None = None
+    tokens_per_s: float | None = None
+    caller: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +117,7 @@ class Story:
     first_token_at: datetime | None
     ended_at: datetime | None
     text: str
+    reasoning: str
     finish_reason: str
     prompt_tokens: int | None
     completion_tokens: int | None
@@ -137,14 +143,14 @@ def asked(generation_id: int) -> Asked | None:
 
 
 def overview() -> Overview:
-    """Servers, memory, seats and queue; six or seven short queries, whatever the size of the history."""
+    """Servers, memory, seats and queue; six short queries, whatever the size of the history."""
     now = clock.now()
     taken = dict(Seat.objects.values_list("placement").annotate(n=Count("pk")).order_by())
     held: defaultdict[int, list[Held]] = defaultdict(list)
-    rows = list(Placement.objects.filter(state__in=HELD).select_related("model").order_by("model__key", "pk"))
-    learned = _learned([row for row in rows if row.state == PlacementState.LOADING])
-    for row in rows:
-        held[row.server_id].append(_held(row, taken.get(row.pk, 0), learned.get(row.pk), now))
+    known = Offer.objects.filter(server=OuterRef("server"), model=OuterRef("model"))
+    rows = Placement.objects.filter(state__in=HELD).select_related("model").order_by("model__key", "pk")
+    for row in rows.annotate(load_s=Subquery(known.values("load_seconds")[:1]), speed=Subquery(known.values("tokens_per_s")[:1])):
+        held[row.server_id].append(_held(row, taken.get(row.pk, 0), now))
     servers = tuple(_machine(row, tuple(held[row.pk])) for row in Server.objects.order_by("name"))
     return Overview(servers=servers, queue=queue(), running=Generation.objects.filter(state="running").count())
 
@@ -166,20 +172,15 @@ def stuck(now: datetime, wait: timedelta) -> int:
     return Generation.objects.filter(ready, state="queued", queued_at__lt=now - wait).count()
 
 
-def _learned(loading: Sequence[Placement]) -> dict[int, float | None]:
-    """By placement: how long such a load took there before, seconds."""
-    pairs = Q(pk__in=[])
-    for row in loading:
-        pairs |= Q(server_id=row.server_id, model_id=row.model_id)
-    offers = Offer.objects.filter(pairs).values_list("server_id", "model_id", "load_seconds") if loading else ()
-    seconds = {(server, model): s for server, model, s in offers}
-    return {row.pk: seconds.get((row.server_id, row.model_id)) for row in loading}
-
-
-def _held(row: Placement, in_flight: int, learned: float | None, now: datetime) -> Held:
-    elapsed = (now - row.created_at).total_seconds()
+def _held(row: Any, in_flight: int, now: datetime) -> Held:
+    """`row` is a placement with what was learned of its pair: `load_s`, `speed`."""
+    expected = expected_s(row.gb, row.load_s) if row.state == PlacementState.LOADING else None
     return Held(
-        progress=progress(elapsed, expected_s(row.gb, learned)) if row.state == PlacementState.LOADING else None,
+        progress=None if expected is None else progress((now - row.created_at).total_seconds(), expected),
+        expected_s=expected,
+        tokens_per_s=row.speed,
+        caller=row.caused_by,
+        why=row.reason,
         model=row.model.key,
         instance=row.instance_id,
         state=row.state,
@@ -210,7 +211,7 @@ def _machine(row: Server, held: tuple[Held, ...]) -> Machine:
 
 def _story(row: Generation) -> Story:
     names = ("id", "state", "caller", "priority", "attempts", "queued_at", "seated_at", "asked_at", "first_token_at", "ended_at", "text")
-    more = ("finish_reason", "prompt_tokens", "completion_tokens", "error_code", "error", "cached")
+    more = ("reasoning", "finish_reason", "prompt_tokens", "completion_tokens", "error_code", "error", "cached")
     return Story(
         **{name: getattr(row, name) for name in (*names, *more)},
         model=row.model.key,

@@ -45,7 +45,7 @@ def _waiting(now: datetime) -> QuerySet[Generation, Any]:
 
 
 def _held() -> QuerySet[Placement, Any]:
-    names = ("pk", "server_id", "model_id", "state", "gb", "slots", "pinned", "served", "failures", "duplicate")
+    names = ("pk", "server_id", "model_id", "state", "gb", "slots", "pinned", "served", "failures", "dismissed")
     times = {"since": epoch(Coalesce("loaded_at", "created_at")), "used": epoch("used_at"), "rest": epoch("rest_until")}
     rows = Placement.objects.filter(state__in=HELD).order_by("pk").annotate(n=Count("seats"), **times)
     return rows.values_list(*names, "n", *times)

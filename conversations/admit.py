@@ -7,7 +7,7 @@ Who cannot be allowed before its deadline is dropped at once, with the reason.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from django.db import transaction
@@ -16,8 +16,9 @@ from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Coalesce, NullIf
 
 from conversations.logic.lifecycle import ReplyState
+from conversations.logic.turnstile import TOO_LATE, again, hopeless
 from conversations.models import Reply
-from conversations.queued import hopeless, in_line, queued
+from conversations.queued import in_line, queued
 from entities import read, spend
 from entities.logic.quota import Quota
 from swwbot_site.lib.bulk import update_each
@@ -27,9 +28,6 @@ from swwbot_site.lib.wake import Channel, wake
 
 BATCH: Final = 200
 """At most so many ask in one go; the others follow in the next."""
-
-LOOK: Final = timedelta(seconds=10)
-"""However far away the free moment is, it is looked again after so long: a person may have changed the limits."""
 
 URGENCY: Final = Coalesce(
     NullIf(KeyTransform("priority", "prepared"), Value(None, output_field=JSONField())),
@@ -53,7 +51,7 @@ def admit(now: datetime) -> int:
     """Let those whose limits allow it now be generated, and end those for whom it is too late. Returns how many were admitted."""
     if not in_line().exists():
         return 0
-    _drop(in_line().filter(deadline__lte=now), "its limits refused it until it was too late", now)
+    _drop(in_line().filter(deadline__lte=now), TOO_LATE, now)
     asked: set[int] = set()
     admitted = 0
     while len(asked) < BATCH:
@@ -104,16 +102,12 @@ def _open(heads: Sequence[Head], now: datetime) -> list[Head]:
             line = in_line().filter(entity_id=head.entity_id, message__feed_id=head.feed_id)
             _drop(line.filter(deadline__lt=quota.earliest), why, now)
         else:
-            later[head.reply_id] = _again(quota.free_at, now)
+            later[head.reply_id] = again(quota.free_at, now)
     if later:
         with transaction.atomic():
             rows = in_line().filter(pk__in=later).select_for_update(no_key=True, of=("self",), skip_locked=True)
             update_each(Reply, {pk: {"permit_at": later[pk]} for pk in rows.order_by("pk").values_list("pk", flat=True)})
     return found
-
-
-def _again(free_at: datetime | None, now: datetime) -> datetime:
-    return min(free_at or now, now + LOOK)
 
 
 def _ask(head: Head, now: datetime) -> bool:
@@ -126,7 +120,7 @@ def _ask(head: Head, now: datetime) -> bool:
             return False
         reservation = spend.reserve(head.entity_id, now, feed=head.feed_id)
         if reservation.permit_id is None:
-            Reply.objects.filter(pk=reply.pk).update(permit_at=_again(reservation.quota.free_at, now))
+            Reply.objects.filter(pk=reply.pk).update(permit_at=again(reservation.quota.free_at, now))
             return False
         reply.permit_id = reservation.permit_id
         Reply.objects.filter(pk=reply.pk).update(permit_id=reservation.permit_id)

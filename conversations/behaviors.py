@@ -7,14 +7,18 @@ of all behind its own.
 
 `after_reply`: the steps of `logic/reply.py`, in the order that stands there. A plugin that wants to see what the model really wrote finds
 it in the draft's `raw`.
+
+`persona_problems`: the required scenarios of the entity, played with it as it would be.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from conversations import scenario
 from conversations.logic import prompt, reply, rules
 from conversations.logic.cast import Cast
 from conversations.logic.scene import Scene
 from conversations.models import ConversationPolicy
+from entities.logic.persona import Persona
 from swwbot_site.lib.hooks import hookimpl
 
 
@@ -45,3 +49,9 @@ def weight(scene: Scene, cast: Cast) -> Mapping[str, Mapping[str, float]]:
         "fairness": rules.fairness(room, len(cast.audience.humans) - 1),
     }
     return {name: factors for name, factors in found.items() if factors}
+
+
+@hookimpl(tryfirst=True)
+def persona_problems(persona: Persona) -> Sequence[str]:
+    """Why the required scenarios of an entity forbid what it would become."""
+    return scenario.problems(persona)

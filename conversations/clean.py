@@ -12,8 +12,9 @@ Whoever dies in between has changed nothing, and of many who clean the same repl
 from datetime import datetime
 from typing import Any, Final
 
+import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from cluster import queue
 from cluster.logic.lifecycle import ENDED, GenerationState
@@ -21,6 +22,7 @@ from conversations import company
 from conversations.feed.values import TEXT_MAXIMUM
 from conversations.logic.again import again
 from conversations.logic.dice import throw
+from conversations.logic.fence import sound
 from conversations.logic.lifecycle import Mode, ReplyState
 from conversations.logic.reply import Draft
 from conversations.logic.visible import visible
@@ -34,6 +36,8 @@ from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.hooks import step
 from swwbot_site.lib.transitions import moved
 from swwbot_site.lib.wake import Channel, wake
+
+log = structlog.get_logger(__name__)
 
 BATCH = 50
 RECENT = 10
@@ -57,9 +61,29 @@ def clean(now: datetime) -> int:
     policy = ConversationPolicy.current()
     for reply in chosen:
         if reply.entity_id in personas:  # otherwise it has just been deleted, and its replies with it
-            _take(reply, personas[reply.entity_id], policy, now)
+            _taken(reply, personas[reply.entity_id], policy, now)
     step("clean.after")
     return len(chosen)
+
+
+def _taken(reply: Reply, persona: Persona, policy: ConversationPolicy, now: datetime) -> None:
+    try:
+        _take(reply, persona, policy, now)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # one answer that cannot be cleaned must not keep the others waiting
+        log.exception("reply.uncleanable", reply=reply.pk)
+        with transaction.atomic():
+            if _ours(reply):
+                why = sound(f"it could not be cleaned: {type(error).__name__}: {error}")
+                _end(Reply.objects.get(pk=reply.pk), ReplyState.FAILED, why, persona, now)
+                wake(Channel.DELIVER)
+
+
+def _ours(reply: Reply) -> bool:
+    """Whether it still waits for this generation, and nobody else is at it; then it is locked."""
+    rows = Reply.objects.select_for_update(no_key=True, skip_locked=True).order_by()
+    return bool(rows.filter(pk=reply.pk, state=ReplyState.WAITING, generation=reply.generation).values_list("pk"))
 
 
 def _take(reply: Reply, persona: Persona, policy: ConversationPolicy, now: datetime) -> None:
@@ -73,8 +97,7 @@ def _take(reply: Reply, persona: Persona, policy: ConversationPolicy, now: datet
         except BotError as error:
             failure = str(error)
     with transaction.atomic():
-        rows = Reply.objects.select_for_update(no_key=True, skip_locked=True)
-        if not list(rows.filter(pk=reply.pk, state=ReplyState.WAITING, generation=generation).order_by().values_list("pk")):
+        if not _ours(reply):
             return
         if draft is None:
             late = generation.state == GenerationState.EXPIRED

@@ -10,6 +10,7 @@ from conversations.logic.context import Slugs, lines, sees
 from conversations.logic.fence import named
 from conversations.logic.message import Line
 from conversations.logic.prompt import Draft
+from conversations.logic.sane import sane
 from entities.logic.persona import Persona
 from swwbot_site.lib.hooks import every, load
 
@@ -33,5 +34,6 @@ def compose(persona: Persona, message: Line, seen: Sequence[Line], *, username: 
     )
     load((*settings.ENGINE_PLUGINS, *settings.PLUGINS))
     every("before_prompt", draft=draft)
+    sane(draft)
     prompt.finish(draft)
     return draft

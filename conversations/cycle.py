@@ -14,6 +14,7 @@
              11 post      with a fixed id and timestamp, as often as needed     conversations/post.py
              12 confirm   read it back; settle the permit; announce             conversations/confirm.py
                 settle    tell the feed's own queue                             conversations/settle.py
+                reap      what nobody works at any more ends                    conversations/reap.py
 """
 
 import asyncio
@@ -25,13 +26,13 @@ import structlog
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Min
 
-from conversations import admit, analyse, clean, company, confirm, decide, ensemble, expire, ingest, poll, post, settle
+from conversations import admit, analyse, clean, company, confirm, decide, ensemble, expire, ingest, outbox, poll, post, reap, settle
 from conversations.feed.client import Client
 from conversations.feed.errors import FeedError
 from conversations.logic.cast import Cast
 from conversations.logic.haul import Target
-from conversations.logic.lifecycle import Debt, ReplyState
-from conversations.models import Feed, Message, Reply
+from conversations.logic.lifecycle import Debt
+from conversations.models import Feed, Message
 from conversations.stage import Sight
 from conversations.windows import Windows, talks
 from swwbot_site.lib import clock
@@ -138,6 +139,7 @@ class Listen:
             await context.rows(poll.failed, target, error)
             return
         step("poll.after")
+        step("ingest.before")
         try:
             fresh = await context.rows(ingest.ingest, haul, clock.now())
         except Exception as error:  # what cannot be stored must not be asked for again and again without a pause
@@ -193,7 +195,7 @@ class Deliver:
             self._beside(context.spawn(self._settle(context, client, debt), f"settle {debt.message_id}"))
         if cleaned >= clean.BATCH or spoken >= ensemble.BATCH:
             return 0.0
-        soonest = await context.rows(self._next)
+        soonest = await context.rows(outbox.next_at)
         return min(BUSY_S, max(0.02, (soonest - clock.now()).total_seconds())) if soonest else BUSY_S
 
     async def _post(self, context: Context, client: Client, letter: post.Letter) -> None:
@@ -211,19 +213,6 @@ class Deliver:
     def _beside(self, task: asyncio.Task[None]) -> None:
         self._others.add(task)
         task.add_done_callback(self._others.discard)
-
-    @staticmethod
-    def _next() -> datetime | None:
-        """When the next post or look is due."""
-        posting = Reply.objects.filter(state__in=[ReplyState.POSTING, ReplyState.READY], attempt_at__gt=clock.now())
-        turns = (
-            Feed.objects.filter(post_at__gt=clock.now()) if Reply.objects.filter(state=ReplyState.READY).exists() else Feed.objects.none()
-        )
-        moments = [
-            posting.order_by("attempt_at").values_list("attempt_at", flat=True).first(),
-            turns.order_by("post_at").values_list("post_at", flat=True).first(),
-        ]
-        return min((m for m in moments if m), default=None)
 
     def renew(self, owner: int, now: datetime) -> None:
         """Rows: the heartbeat of the posts in flight."""
@@ -244,5 +233,13 @@ def loops() -> tuple[Loop, Loop]:
     listen, deliver = Listen(), Deliver()
     return (
         Loop(name="listen", channel=Channel.LISTEN, turn=listen.turn, finish=listen.finish, renew=listen.renew),
-        Loop(name="deliver", channel=Channel.DELIVER, turn=deliver.turn, pace_s=PACE_S, finish=deliver.finish, renew=deliver.renew),
+        Loop(
+            name="deliver",
+            channel=Channel.DELIVER,
+            turn=deliver.turn,
+            pace_s=PACE_S,
+            finish=deliver.finish,
+            renew=deliver.renew,
+            reap=reap.Reaper(),
+        ),
     )

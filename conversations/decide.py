@@ -1,6 +1,5 @@
 """Step 4: which entities answer and why; one reply per yes, its generation queued, its permit reserved, all in one transaction."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,6 +10,7 @@ from django.db import transaction
 
 from cluster import queue
 from conversations.compose import compose
+from conversations.logic import turnout, turnstile
 from conversations.logic.ambient import Means
 from conversations.logic.cast import Cast
 from conversations.logic.dice import throw, thrower
@@ -38,9 +38,6 @@ PATIENCE: Final = timedelta(minutes=1)
 
 UNCLAIMED: Final = timedelta(hours=1)
 """A message that nobody let us claim for so long is given up."""
-
-AT_LEAST: Final = timedelta(seconds=60)
-"""However old a message is when it is decided, its answer gets so much time."""
 
 KNOWN: Final = 1000
 """So many different complaints about settings are remembered, to be told once per process."""
@@ -94,23 +91,7 @@ def _answers(case: Case, verdict: Verdict) -> None:
     """A reply for each yes; in the place of one that is refused by its limits the next of the bench answers."""
     if len(verdict.yes) + len(verdict.bench) > 1:
         spend.lock((yes.persona.id for yes in (*verdict.yes, *verdict.bench)), case.message.feed_id)
-    bench: Iterator[Yes] = iter(verdict.bench)
-    answering: list[str] = []
-    noes: dict[str, int] = case.told["noes"]
-    for first in verdict.yes:
-        yes: Yes | None = first
-        while yes is not None:
-            why, kind = _reply(case, yes)
-            if not why:
-                answering.append(yes.persona.slug)
-                break
-            case.told["no"][yes.persona.slug] = why[:200]
-            noes[kind] = noes.get(kind, 0) + 1
-            yes = next(bench, None) if yes.mode is Mode.AMBIENT else None
-            if yes is not None:
-                noes[verdict.surplus] -= 1
-                case.told["no"].pop(yes.persona.slug, None)
-    case.told["yes"] = answering[: len(case.told["yes"])]
+    turnout.settle(verdict, case.told, partial(_reply, case))
 
 
 def _reply(case: Case, yes: Yes) -> tuple[str, str]:
@@ -120,14 +101,18 @@ def _reply(case: Case, yes: Yes) -> tuple[str, str]:
         wishes = overrides(case.scene.message, persona, partial(throw, message.remote_id, persona.slug))
     except ValueError as error:
         say("message.misdirected", f"Message {message.remote_id}: {error}.", subject=f"message:{message.pk}", level=Level.ERROR)
-        return str(error), "the message asks for what there is not"
-    deadline = max(message.born_at + timedelta(seconds=persona.max_age_s), now + AT_LEAST)
+        return str(error), turnout.MISDIRECTED
+    deadline = turnstile.deadline(message.born_at, persona, now)
     granted = grant(persona, yes.mode, message.feed_id, deadline, now)
     if granted.refused:
         if yes.mode is Mode.DIRECTED:
             text = f"{persona.username} does not answer message {message.remote_id}: {granted.refused}"
             say("message.refused", text, subject=f"message:{message.pk}", level=Level.WARNING)
-        return granted.refused, "its limits"
+        return granted.refused, turnout.LIMITED
+    if Reply.objects.filter(message=message, entity_id=persona.id).exists():  # asked under the lock of its budget, as an ensemble does
+        if granted.permit_id is not None:
+            spend.refund(granted.permit_id, now)
+        return "it answers this message already, as one of several voices", turnout.ANSWERED
     reply = Reply(
         message=message,
         entity_id=persona.id,

@@ -5,6 +5,7 @@ because an attempt broke, is looked for a last time before it is given up.
 """
 
 from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 from django.db.models import Q
@@ -16,6 +17,9 @@ from conversations.logic.lifecycle import ReplyState
 from conversations.models import Reply
 from swwbot_site.lib.wake import Channel, wake
 
+BATCH: Final = 500
+"""At most so many in one go; the others follow in the next."""
+
 
 def expire(now: datetime) -> int:
     """End what is too late. Returns how many were ended."""
@@ -26,7 +30,7 @@ def expire(now: datetime) -> int:
     with transaction.atomic():
         rows = late.filter(Q(state=ReplyState.READY) | outbox.free(now)).select_for_update(no_key=True, of=("self",), skip_locked=True)
         stopped = outbox.stops().exists()
-        for reply in rows.select_related("message__feed").order_by("id"):
+        for reply in rows.select_related("message__feed").order_by("id")[:BATCH]:
             if reply.state == ReplyState.POSTING and (reply.attempts or reply.judged_at):  # one that was wanted again counts anew
                 outbox.doubt(Reply.objects.filter(pk=reply.pk), now, "it is too late to post it; it is looked for a last time")
                 continue

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,13 +9,13 @@ from django.db import transaction
 
 from conversations import company
 from conversations.address import dry, interval
-from conversations.feed.identity import ais, color
 from conversations.feed.values import BotParams, FeedMessage, Generation
 from conversations.logic import grouping
 from conversations.logic.cadence import next_poll
 from conversations.logic.cast import Cast
 from conversations.logic.haul import Haul
 from conversations.logic.lifecycle import Debt, ReplyState
+from conversations.logic.talk import talk
 from conversations.models import Feed, Message, Reply
 from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
@@ -98,7 +97,7 @@ def _insert(feed: Feed, generation: Generation, found: Iterable[FeedMessage], cl
                 remote_id=message.id,
                 raw_id=message.raw_id,
                 timestamp=message.timestamp,
-                kind=message.kind,
+                kind="AI" if message.id in own else message.kind,  # whatever the feed makes of it, no human said it
                 username=message.username[:200],
                 color=message.color[:100],
                 domain=message.domain[:200],
@@ -134,28 +133,17 @@ def _talks(feed: Feed, fresh: Sequence[FeedMessage], own: Mapping[str | None, st
         while at not in known and at in answers and at not in way:
             way[at] = None
             at = answers[at]
-        talk = known[at] if at in known else grouping.room(message.domain[:200], feed.domain)
-        known.update(dict.fromkeys(way, talk))
-        found[message.id] = talk
+        key = known[at] if at in known else grouping.room(message.domain[:200], feed.domain)
+        known.update(dict.fromkeys(way, key))
+        found[message.id] = key
     return found
 
 
 def _talk(feed: Feed, cast: Cast, message: FeedMessage) -> str:
-    """The private conversation that a human's message to an entity belongs to, otherwise its room."""
-    params = message.bot_params
-    if message.kind != "human" or params is None or not params.entity:
-        return grouping.room(message.domain[:200], feed.domain)
-    return grouping.private((message.username, message.color), _identity(params, cast))
-
-
-def _identity(params: BotParams, cast: Cast) -> tuple[str, str]:
-    """Name and colour of whom a message wants its answer from."""
-    if params.ais:
-        with suppress(ValueError):  # the decision says what is wrong with it
-            wanted = ais(params.ais)
-            return wanted.username, wanted.color or "random"
-    persona = cast.by_slug.get(params.entity)
-    return (persona.username, color(persona.color)) if persona else (params.entity, "")
+    """The conversation of a message that answers nobody."""
+    params = message.bot_params if message.kind == "human" else None
+    entity, wish = (params.entity or "", params.ais or "") if params else ("", "")
+    return talk((message.username, message.color), message.domain[:200], feed.domain, cast, entity=entity, wish=wish)
 
 
 def _miss(feed: Feed, haul: Haul) -> None:

@@ -13,6 +13,7 @@ from conversations.logic.delivery import BURST, silent_until, site
 from conversations.logic.lifecycle import ReplyState
 from conversations.models import ConversationPolicy, Feed, Reply
 from entities import spend
+from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.leases import FREE, POSTING, abandoned, beside, living
 from swwbot_site.lib.transitions import moved
@@ -67,9 +68,20 @@ def turn(feed: Feed, now: datetime) -> bool:
     return True
 
 
+def next_at() -> datetime | None:
+    """When the next post or look is due."""
+    now = clock.now()
+    due = Reply.objects.filter(state__in=[ReplyState.POSTING, ReplyState.READY], attempt_at__gt=now).order_by("attempt_at")
+    moments = [due.values_list("attempt_at", flat=True).first()]
+    if Reply.objects.filter(state=ReplyState.READY).exists():
+        moments.append(Feed.objects.filter(post_at__gt=now).order_by("post_at").values_list("post_at", flat=True).first())
+    return min((moment for moment in moments if moment), default=None)
+
+
 def rest(feed_ids: Iterable[int], until: datetime) -> None:
     """Write nothing to these feeds before `until`, nor before what was agreed already."""
-    Feed.objects.filter(pk__in=feed_ids).update(post_at=Greatest(Coalesce("post_at", until), until))
+    ids = list(Feed.objects.select_for_update(no_key=True).filter(pk__in=list(feed_ids)).order_by("pk").values_list("pk", flat=True))
+    Feed.objects.filter(pk__in=ids).update(post_at=Greatest(Coalesce("post_at", until), until))
 
 
 def free(now: datetime) -> Q:

@@ -4,7 +4,6 @@ A reply stands in line while it is `waiting` and has a `permit_at`, which is whe
 each feed: the most urgent first, of those the oldest. Whoever comes later leaves a place free for those who stand in line already.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,12 +12,13 @@ from django.db.models import Count, QuerySet
 
 from cluster import queue
 from cluster.logic.request import Request
+from conversations.logic import turnstile
 from conversations.logic.lifecycle import Mode, ReplyState
 from conversations.models import Reply
 from conversations.strikes import struck
 from entities import spend
 from entities.logic.persona import Persona
-from entities.logic.quota import Quota, Rule
+from entities.logic.quota import Quota
 from swwbot_site.lib.errors import BotError
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.transitions import moved
@@ -40,33 +40,20 @@ def in_line() -> QuerySet[Reply]:
 
 
 def grant(persona: Persona, mode: Mode, feed_id: int, deadline: datetime, now: datetime) -> Grant:
-    """Ask the limits for a new yes. Who answers by chance never waits, nor does an entity that would rather drop, nor a hopeless one."""
-    reservation = spend.reserve(persona.id, now, feed=feed_id, ahead=_ahead(persona.id, feed_id))
+    """Ask the limits for a new yes; what they refuse waits, or is refused for good (`logic.turnstile`)."""
+    reservation = spend.reserve(persona.id, now, feed=feed_id, ahead=turnstile.ahead(_lines(), (persona.id, feed_id)))
     quota = reservation.quota
     if reservation.permit_id is not None:
         return Grant(quota=quota, permit_id=reservation.permit_id)
-    if mode is Mode.AMBIENT or persona.when_limited == "drop":
-        return Grant(quota=quota, refused=quota.why)
-    return Grant(quota=quota, permit_at=quota.free_at, refused=hopeless(quota, deadline))
+    if refused := turnstile.refused(quota, persona, mode, deadline):
+        return Grant(quota=quota, refused=refused)
+    return Grant(quota=quota, permit_at=quota.free_at)
 
 
-def hopeless(quota: Quota, deadline: datetime) -> str:
-    """Why it makes no sense to wait: the limits cannot allow it before it is too late. Empty if they may."""
-    if quota.earliest is None or quota.earliest <= deadline:
-        return ""
-    return f"{quota.why}; not before {quota.earliest:%Y-%m-%d %H:%M:%S}, and then it is too late"
-
-
-def _ahead(entity_id: int, feed_id: int) -> Callable[[Rule], int]:
-    """How many come first at a rule: everybody in the same line, and the first of each other line that the rule holds up too."""
+def _lines() -> dict[turnstile.Line, int]:
+    """How many wait in each line."""
     rows = in_line().order_by().values_list("entity_id", "message__feed_id")
-    lines = {(entity, feed): n for entity, feed, n in rows.annotate(n=Count("pk"))}
-
-    def count(rule: Rule) -> int:
-        before = ((key, n) for key, n in lines.items() if (rule.whole or key[0] == entity_id) and rule.feed_id in (None, key[1]))
-        return sum(n if key == (entity_id, feed_id) else 1 for key, n in before)
-
-    return count
+    return {(entity, feed): n for entity, feed, n in rows.annotate(n=Count("pk"))}
 
 
 def queued(reply: Reply, persona: Persona, now: datetime) -> bool:

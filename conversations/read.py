@@ -29,6 +29,8 @@ class Answer:
     server: str
     at: datetime
     seconds: float | None
+    priority: int | None
+    """Of its request to a model; None before there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,12 @@ def latest(count: int, underway: int) -> tuple[Answer, ...]:
     open_ = list(rows.exclude(state__in=ENDED)[:underway])
     ended = list(rows.filter(ended_at__isnull=False).order_by("-ended_at")[:count])
     return _answers([*open_, *ended])
+
+
+def generation_of(reply: int) -> tuple[Answer, int | None] | None:
+    """An answer and the request behind it; None if there is no such answer."""
+    rows = list(Reply.objects.select_related("message").filter(pk=reply))
+    return (_answers(rows)[0], rows[0].generation_id) if rows else None
 
 
 def engines(now: datetime) -> tuple[Worker, ...]:
@@ -170,6 +178,7 @@ def _answers(rows: Sequence[Reply]) -> tuple[Answer, ...]:
                 server=story.server if story else "",
                 at=row.ended_at or row.decided_at,
                 seconds=(row.ended_at - row.message.received_at).total_seconds() if row.ended_at else None,
+                priority=story.priority if story else None,
             )
         )
     return tuple(found)

@@ -6,14 +6,21 @@ written here.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 from django.conf import settings
 
 from conversations.logic.reply import Draft, fit
+from conversations.logic.visible import visible
 from conversations.models import ConversationPolicy
 from entities.logic.persona import Persona
 from swwbot_site.lib.errors import BotError, Fault
 from swwbot_site.lib.hooks import every, load
+
+NAME: Final = 100
+WHY: Final = 1000
+"""Characters of a step's name and of a reason that are kept."""
 
 
 class Unsound(BotError):
@@ -53,14 +60,19 @@ def tidied(
         stop=tuple(common.stop),
         unfinished=unfinished,
     )
+    given = replace(draft, steps=[])
     load((*settings.ENGINE_PLUGINS, *settings.PLUGINS))
     every("after_reply", draft=draft)
-    left: tuple[object, ...] = (draft.text, draft.why)
+    named: Any = draft.steps
+    left = (draft.text, draft.why, *(named if isinstance(named, list) else (named,)))
     for value in left:
         if not isinstance(value, str):
             raise Unsound(f"A plugin's after_reply left {type(value).__name__} where text belongs. Mend it, or take it out of PLUGINS.")
-    if draft.why:
-        draft.text = ""
+    why = visible(draft.why)[:WHY].strip() or ("a plugin does not want it posted" if draft.why else "")
+    steps = [visible(name)[:NAME] for name in draft.steps]
+    tidy = replace(given, text=draft.text, why=why, again=bool(draft.again), steps=steps)
+    if tidy.why:
+        tidy.text = ""
     else:
-        fit(draft)
-    return draft
+        fit(tidy)
+    return tidy

@@ -40,6 +40,14 @@ class Way:
     """What of it is posted."""
     reason: str
     outgoing_id: str
+    drafts: tuple[Mapping[str, Any], ...]
+    """Earlier generations of it: number, what was written, why it is not posted."""
+    original: str
+    """What would have been posted before a person changed it."""
+    judged: str
+    """Who approved, changed or rejected it, and when."""
+    attempts: int
+    deadline: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +81,11 @@ def find(name: str) -> tuple[int, ...]:
         if found:
             return found
     return ()
+
+
+def message_of(reply: int) -> int | None:
+    """The message that an answer of ours is to; None if there is no such answer."""
+    return Reply.objects.filter(pk=reply).values_list("message_id", flat=True).first()
 
 
 def trace(pk: int) -> Journey:
@@ -119,6 +132,11 @@ def _way(row: Reply, entity: str, story: Story | None) -> Way:
         text=row.text,
         reason=row.reason,
         outgoing_id=row.outgoing_id or "",
+        drafts=tuple(row.drafts),
+        original=row.original,
+        judged=f"{row.judged_by} at {row.judged_at:%Y-%m-%d %H:%M:%S} UTC" if row.judged_by and row.judged_at else row.judged_by,
+        attempts=row.attempts,
+        deadline=row.deadline,
     )
 
 
@@ -155,7 +173,7 @@ def _delivered(row: Reply) -> tuple[Step, ...]:
     posted = f"as {row.outgoing_id}, attempt {row.attempts}" if row.outgoing_id else ""
     done = ", ".join(row.verdict.get("cleaned", []))
     return (
-        *(Step(name="tried before", at=None, note=f"generation {one['generation']}: {one['why']}") for one in row.drafts),
+        *(Step(name="tried before", at=None, note=f"generation {one.get('generation')}: {one.get('why')}") for one in row.drafts),
         Step(name="cleaned", at=row.ready_at, note=f"{len(row.text)} characters{f': {done}' if done else ''}" if row.ready_at else ""),
         Step(name="posted", at=row.accepted_at, note=posted),
         Step(name="confirmed" if row.state not in ("dropped", "failed") else row.state, at=row.ended_at, note=row.reason),

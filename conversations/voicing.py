@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from cluster import queue
 from cluster.logic.request import Request
@@ -16,6 +16,7 @@ from conversations.logic.context import Spoken as Line
 from conversations.logic.ensemble import Said
 from conversations.logic.lifecycle import Mode, ReplyState
 from conversations.logic.reply import Draft
+from conversations.logic.sane import sane
 from conversations.models import Ensemble, Message, Reply
 from conversations.queued import grant, queued
 from conversations.tidying import tidied
@@ -65,6 +66,7 @@ def compose(row: Ensemble, persona: Persona, said: Sequence[Said], model: str, *
     speaker = replace(persona, prompt_format="turns", keep_names=False, user_prompt="", warmup=warm)
     draft = prompt.draft(speaker, [Line(name="", text=text, line=text)], username=persona.username, model=model, room=room)
     every("before_prompt", draft=draft)
+    sane(draft)
     prompt.finish(draft)
     return Spoken(model=model, request=draft.request(), shown=tuple(one.line for one in seen))
 
@@ -105,13 +107,12 @@ def begin(row: Ensemble, message: Message, persona: Persona, spoken: Spoken, unt
         color=color(persona.color),
         prepared={"model": spoken.model, "priority": row.priority, "request": spoken.request.document()},
     )
+    # First its budget, like whoever decides about the message: of the two, the second sees what the first has begun.
+    if not spend.lock([persona.id], message.feed_id):
+        raise plan.Refused(f"{persona.slug} does not exist any more.")
     if Reply.objects.filter(message=message, entity_id=persona.id).exists():
         return None
-    try:
-        with transaction.atomic():
-            reply.save(force_insert=True)
-    except IntegrityError:  # somebody decided so at this moment
-        return None
+    reply.save(force_insert=True)
     granted = grant(persona, Mode.VOICE, message.feed_id, until, now)
     if granted.permit_id is not None:
         reply.permit_id = granted.permit_id

@@ -14,8 +14,9 @@ log = structlog.get_logger(__name__)
 _told: set[str] = set()
 
 
-def weigh(scene: Scene, cast: Cast) -> Weights:
-    """The rules that weigh on the message, in the plugins' order."""
+def weigh(scene: Scene, cast: Cast, *, tell: bool = True) -> Weights:
+    """The rules that weigh on the message, in the plugins' order. `tell`: whether people hear of a plugin that raises; a replay only
+    keeps it in the verdicts."""
     hooks.load((*settings.ENGINE_PLUGINS, *settings.PLUGINS))
     rules: list[Rule] = []
     failed: dict[str, str] = {}
@@ -26,7 +27,8 @@ def weigh(scene: Scene, cast: Cast) -> Weights:
         except Exception as error:  # a plugin is strange code; the decision goes on without it, and says so
             failed[plugin] = f"{type(error).__name__}: {error}"
             log.exception("plugin.failed", plugin=plugin, hook="weight")
-            _tell(plugin, failed[plugin])
+            if tell:
+                _tell(plugin, failed[plugin])
     return Weights.of(rules, failed)
 
 

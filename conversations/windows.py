@@ -12,6 +12,12 @@ from conversations.models import Message
 LONGEST_TEXT: Final = 10_000
 """Characters that are read of a line before the message; no prompt shows so many."""
 
+MOST: Final = 20_000_000
+"""Characters that are kept of all conversations of a batch together; beyond that the one that was read first is read again."""
+
+LINE: Final = 500
+"""What a line costs besides its text."""
+
 _COLUMNS: Final = (
     "id", "remote_id", "start", "username", "color", "kind", "timestamp", "born_at", "own", "domain", "reply_to", "conversation",
 )  # fmt: skip
@@ -25,12 +31,14 @@ _Key = tuple[int, int]
 class Windows:
     """What was said before messages, in their conversations. It does not see what is stored after it was made."""
 
-    def __init__(self, expected: Iterable[Talk] = ()) -> None:
-        """`expected`: the conversations of the messages that windows will be wanted for, one for each message."""
+    def __init__(self, expected: Iterable[Talk] = (), most: int = MOST) -> None:
+        """`expected`: the conversations of the messages that windows will be wanted for, one for each message; `most` characters are kept."""
+        self._most = most
         self._wanted: dict[Talk, int] = {}
         for talk in expected:
             self._wanted[talk] = self._wanted.get(talk, 0) + 1
         self._read: dict[tuple[Talk, int], tuple[list[_Key], list[Line], bool]] = {}
+        self._size = 0
 
     def before(self, message: Message, lines: int) -> tuple[Line, ...]:
         """The last `lines` of the message's conversation before it, oldest first; without what they say to bots."""
@@ -47,7 +55,15 @@ class Windows:
         """The newest lines of a conversation, and whether these are all."""
         found = _lines(talk, most)
         self._read[talk, lines] = batch = [(one.timestamp, one.id) for one in found], found, len(found) < most
+        self._size += _size(found)
+        while self._size > self._most and len(self._read) > 1:
+            _, old, _ = self._read.pop(next(iter(self._read)))
+            self._size -= _size(old)
         return batch
+
+
+def _size(lines: Sequence[Line]) -> int:
+    return sum(LINE + len(line.text) for line in lines)
 
 
 def talks(ids: Sequence[int]) -> dict[int, Talk]:

@@ -1,11 +1,14 @@
 """What plugins have against a persona, asked before it is kept: the hook `persona_problems`."""
 
+import structlog
 from django.conf import settings
 
 from entities.errors import Refused
 from entities.models import Entity
 from entities.read import persona
 from swwbot_site.lib import hooks
+
+log = structlog.get_logger(__name__)
 
 
 def objections(row: Entity) -> tuple[str, ...]:
@@ -17,7 +20,8 @@ def objections(row: Entity) -> tuple[str, ...]:
     for name, ask in hooks.calls("persona_problems", persona=persona(row)):
         try:
             found += [str(problem) for problem in ask() or ()]
-        except Exception as error:  # noqa: BLE001 - whatever a plugin raises keeps the entity out, and says so
+        except Exception as error:  # strange code: what it cannot judge is kept out, and says so
+            log.exception("plugin.failed", plugin=name, hook="persona_problems")
             found.append(f"the plugin {name} could not judge it: {type(error).__name__}: {error}")
     return tuple(found)
 

@@ -1,13 +1,16 @@
 """The door for reading entities: frozen values, no rows."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
+from django.db.models import Count
 
+from entities.logic.lifecycle import PermitState
 from entities.logic.persona import Persona
-from entities.logic.quota import Quota
-from entities.models import Entity
+from entities.logic.quota import Quota, Rule
+from entities.models import Entity, Permit, RateLimit
 from entities.spend import measure, measured
 
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "frequency_penalty", "presence_penalty")
@@ -88,6 +91,58 @@ def limits(entity_id: int, now: datetime) -> Quota:
     return measure(entity_id, now)
 
 
+def busiest(since: datetime, count: int) -> Mapping[int, str]:
+    """The entities that have posted most since then, by primary key their id for people."""
+    rows = Permit.objects.filter(state=PermitState.SPENT, settled_at__gte=since).order_by().values_list("entity_id", "entity__slug")
+    found = rows.annotate(posts=Count("pk")).order_by("-posts", "entity__slug")[:count]
+    return {pk: slug for pk, slug, _ in found}
+
+
 def quotas(entity_ids: Iterable[int], now: datetime) -> Mapping[int, Quota]:
     """`limits` of many entities, for lists: by primary key, with two questions to the database."""
     return measured(entity_ids, now)
+
+
+def named(slugs: Iterable[str]) -> tuple[Persona, ...]:
+    """The entities of these ids, by id; unknown ones are absent."""
+    return tuple(persona(row) for row in Entity.objects.filter(slug__in=[*slugs]).order_by("slug"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The limits of each entity, by id, and those of all together."""
+
+    own: Mapping[str, tuple[Rule, ...]]
+    common: tuple[Rule, ...]
+
+
+def rules() -> Rules:
+    """Every limit there is, in the order in which they are told."""
+    own: dict[str, tuple[Rule, ...]] = {}
+    rows = RateLimit.objects.order_by("entity_id", "feed_id", "kind", "every")
+    for slug, kind, amount, every, feed_id, feed in rows.values_list("entity__slug", "kind", "amount", "every", "feed", "feed__name"):
+        rule = Rule(kind=kind, amount=amount, every=every, whole=slug is None, feed_id=feed_id, feed=feed or "")
+        own[slug or ""] = (*own.get(slug or "", ()), rule)
+    return Rules(own=own, common=own.pop("", ()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """A permit: reserved for a post, and then spent or given back at `settled`, if it was. `feed` is None where nobody knows it."""
+
+    id: int
+    slug: str
+    feed: int | None
+    reserved: datetime
+    settled: datetime | None
+    spent: bool
+
+
+def posts(since: datetime, until: datetime) -> tuple[Post, ...]:
+    """The permits that were reserved in this stretch of time, oldest first; those that were forgiven count nowhere and are absent."""
+    rows = Permit.objects.filter(reserved_at__gte=since, reserved_at__lte=until).exclude(state=PermitState.FORGIVEN).order_by("id")
+    columns = ("pk", "entity__slug", "feed", "reserved_at", "settled_at", "state")
+    return tuple(
+        Post(id=pk, slug=slug, feed=feed, reserved=reserved, settled=settled, spent=state == PermitState.SPENT)
+        for pk, slug, feed, reserved, settled, state in rows.values_list(*columns)
+    )

@@ -99,6 +99,12 @@ def refund(permit_id: int, now: datetime) -> bool:
     return bool(move(Permit.objects.filter(pk=permit_id), PermitState.RESERVED, PermitState.REFUNDED, settled_at=now))
 
 
+def reserved(before: datetime) -> list[int]:
+    """The permits that were reserved before that moment and are not settled, for whoever knows what they were reserved for."""
+    rows = Permit.objects.filter(state=PermitState.RESERVED, reserved_at__lt=before)
+    return list(rows.order_by("pk").values_list("pk", flat=True))
+
+
 def measure(entity_id: int, now: datetime, *, feed: int | None = None) -> Quota:
     """What the limits of an entity leave it, without reserving anything; without a feed those of single feeds are only shown."""
     return measured([entity_id], now, feed=feed)[entity_id]

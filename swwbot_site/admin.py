@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from swwbot_site import keyring  # noqa: F401 - importing it registers its pages
 from swwbot_site.lib.adminkit import STATES, Record, column, pretty
 from swwbot_site.lib.words import short
 from swwbot_site.models import ConfigImport, Event
@@ -26,6 +27,7 @@ class EventAdmin(Record):
     list_display_links = ("at", "said")
     list_filter = ("level", "kind")
     search_fields = ("=subject", "^kind", "text")
+    sortable_by = ("at",)
     search_help_text = "subject, kind or words"
     fieldsets = ((None, {"fields": (("at", "level"), ("kind", "subject"), "text", "details")}),)
     readonly_fields = ("details",)

@@ -1,11 +1,34 @@
 """The ASGI entry point."""
 
 import os
+import signal
+from types import FrameType
+from typing import Final
 
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 from swwbot_site import processes
 
+STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+
 processes.follow_parent()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "swwbot_site.settings")
+# Here each request has a thread of its own: a lasting connection would not outlive it, nor be closed in good order.
+settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
 application = get_asgi_application()
+
+from swwbot_site.monitoring import stream  # noqa: E402 - needs the apps
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End the streams, which would otherwise be waited for; then do what the server does when it is told to stop."""
+    stream.close()
+    before = _before[signal.Signals(number)]
+    if callable(before):
+        before(number, frame)
+
+
+_before = {number: signal.getsignal(number) for number in STOPPING}
+for number in STOPPING:
+    signal.signal(number, _leave)

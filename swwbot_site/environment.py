@@ -1,6 +1,7 @@
 """What this installation is made of: secrets from the environment or a file, the signing key, the place of the database."""
 
 import hashlib
+import importlib.util
 import os
 import secrets
 from collections.abc import Mapping
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import dj_database_url
+
+from swwbot_site.lib import networks
 
 SOCKET_LIMIT: Final = 103
 """Bytes that the address of a Unix socket may have (macOS; Linux allows 107)."""
@@ -61,6 +64,27 @@ def _read(path: Path) -> str:
         return path.read_text().strip()
     except PermissionError as exc:
         raise EnvironmentFault(f"{path} belongs to another user: start as that user, or set VAR_DIR to a folder of yours") from exc
+
+
+def listed(name: str, texts: list[str]) -> list[str]:
+    """A setting that lists networks. Raises EnvironmentFault."""
+    if wrong := networks.problem(texts):
+        raise EnvironmentFault(f"{name}: {wrong}")
+    return texts
+
+
+def tracing(enabled: bool) -> list[str]:
+    """The plugins that tell OpenTelemetry what happens: none, unless that is enabled. Raises EnvironmentFault if its packages are missing."""
+    if not enabled:
+        return []
+    try:
+        found = all(importlib.util.find_spec(name) for name in ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http"))
+    except ImportError:
+        found = False
+    if not found:
+        packages = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+        raise EnvironmentFault(f"OTEL_ENABLED is on, and its packages are not installed: pip install {packages}, or unset OTEL_ENABLED")
+    return ["swwbot_site.monitoring.tracing"]
 
 
 def socket_folder(var: Path) -> Path:

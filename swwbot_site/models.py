@@ -1,10 +1,12 @@
 """The project's own rows: what happened, for people; which configuration was read, by whom; who may speak to the API; whom we tell."""
 
 from django.conf import settings
+from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import Q
 
 from swwbot_site.lib.leases import Leased
+from swwbot_site.webhooks.attempts import MOVES
 
 
 class Event(models.Model):
@@ -117,11 +119,12 @@ class Webhook(models.Model):
     """Where events are told, as signed JSON."""
 
     name = models.CharField(max_length=100, unique=True)
-    url = models.CharField(max_length=500)
+    url = models.CharField(max_length=500, validators=[URLValidator(schemes=["http", "https"])])
     secret = models.CharField(max_length=200, help_text="Signs what is sent; shown once.")
     kinds = models.JSONField(default=list, blank=True, help_text="Kinds of events, or their beginnings such as reply. — none: all.")
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField()
+    since = models.DateTimeField(editable=False, help_text="What happened before is not told: when it was made, or last switched on.")
     cursor = models.BigIntegerField(default=0, editable=False, help_text="Events up to this one have their deliveries.")
 
     class Meta:
@@ -134,6 +137,7 @@ class Webhook(models.Model):
 class Delivery(Leased):
     """One event on its way to one webhook."""
 
+    MOVES = MOVES
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries")
     state = models.CharField(max_length=10, default="waiting", help_text="waiting, delivered, failed.")
@@ -154,3 +158,45 @@ class Delivery(Leased):
 
     def __str__(self) -> str:
         return f"event {self.event_id} to {self.webhook_id} ({self.state})"
+
+
+class LoginAttempt(models.Model):
+    """Somebody who has tried to log in and has not succeeded; what the throttle counts."""
+
+    at = models.DateTimeField()
+    address = models.CharField(max_length=45, help_text="Where from; of IPv6 the network.")
+    name = models.CharField(max_length=64, help_text="SHA-256 of the name: people type their password there.")
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(name="attempt_address", fields=["address", "at"]), models.Index(name="attempt_name", fields=["name", "at"])]
+
+    def __str__(self) -> str:
+        return f"{self.address} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class Tally(models.Model):
+    """How much of something there was on a day: what counters for Prometheus are the sums of. It stays when the rows it counts go."""
+
+    day = models.DateField(help_text="UTC.")
+    name = models.CharField(max_length=40, help_text="Of what, for example tokens_in.")
+    label = models.CharField(max_length=320, blank=True, help_text="Of which, for example the model.")
+    value = models.FloatField()
+
+    class Meta:
+        ordering = ["-day", "name", "label"]
+        verbose_name_plural = "tallies"
+        constraints = [models.UniqueConstraint(name="tally_once", fields=["day", "name", "label"])]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.label} on {self.day}: {self.value:g}"
+
+
+class Reckoning(models.Model):
+    """How far the rows have been counted into tallies. There is one."""
+
+    until = models.DateTimeField(null=True, blank=True, help_text="What ended up to then is counted.")
+    message = models.BigIntegerField(default=0, help_text="Messages up to this one are counted.")
+
+    def __str__(self) -> str:
+        return f"counted until {self.until}"

@@ -28,6 +28,14 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("HSTS_SUBDOMAINS", False)
+# Whether a whole domain speaks TLS only is decided by its owner, not by one program under it: without these two nothing is wrong.
+SILENCED_SYSTEM_CHECKS = ["security.W021", *([] if SECURE_HSTS_INCLUDE_SUBDOMAINS else ["security.W005"])]
+
+# Whom the bot speaks to, and who may look at it without a login.
+ALLOWED_NETWORKS: list[str] = environment.listed("ALLOWED_NETWORKS", env.list("ALLOWED_NETWORKS", []))
+METRICS_NETWORKS: list[str] = environment.listed("METRICS_NETWORKS", env.list("METRICS_NETWORKS", ["loopback"]))
+METRICS_TOKEN = environment.confidential(os.environ, "METRICS_TOKEN")
 
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(logs.LEVELS))
 LOG_FORMAT = env.str("LOG_FORMAT", "console", validate=validate.OneOf(logs.FORMATS))
@@ -45,7 +53,16 @@ ENABLE_HEALTH_MONITOR = env.bool("ENABLE_HEALTH_MONITOR", False)
 ENABLE_MULTI_INSTANCE = env.bool("ENABLE_MULTI_INSTANCE", True)
 ENABLE_METRICS = env.bool("ENABLE_METRICS", True)
 PLUGINS: list[str] = env.list("PLUGINS", [])
-ENGINE_PLUGINS = ["cluster.plugin", "conversations.plugin", "conversations.behaviors", "swwbot_site.config.watch"]
+ENGINE_PLUGINS = [
+    "cluster.plugin",
+    "conversations.plugin",
+    "conversations.behaviors",
+    "swwbot_site.config.watch",
+    "swwbot_site.monitoring.reckon",
+    "swwbot_site.webhooks.sending",
+]
+OTEL_ENABLED = env.bool("OTEL_ENABLED", False)
+ENGINE_PLUGINS += environment.tracing(OTEL_ENABLED)
 ENGINE_IN_FLIGHT = env.int("ENGINE_IN_FLIGHT", 256)
 SHIFT_SECONDS = env.int("SHIFT_SECONDS", 300)
 WORKERS = env.int("WORKERS", 2)
@@ -72,6 +89,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "swwbot_site.headers.Headers",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -107,6 +125,7 @@ CACHES = {
     # Seen by every process of this machine: a django-q cluster writes there whether it is stopping, its workers read it.
     "machine": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": VAR_DIR / "cache"},
 }
+AUTHENTICATION_BACKENDS = ["swwbot_site.entrance.Backend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},

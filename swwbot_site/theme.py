@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from django.templatetags.static import static
 from django.urls import reverse, reverse_lazy
 
 
@@ -15,14 +16,21 @@ UNFOLD: Final[dict[str, Any]] = {
     "SITE_SUBHEADER": "personas, cluster, conversation",
     "SITE_SYMBOL": "forum",
     "SITE_URL": "/status/",
-    "THEME": "dark",
+    "LOGIN": {"form": "swwbot_site.login.LoginForm"},
     "ENVIRONMENT": "swwbot_site.monitoring.status.badge",
     "SHOW_VIEW_ON_SITE": True,
+    "STYLES": [lambda _: static("swwbot/admin.css")],
+    "DASHBOARD_CALLBACK": "swwbot_site.monitoring.dashboard.callback",
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": False,
         "navigation": [
-            {"items": [{"title": "Status", "icon": "monitoring", "link": reverse_lazy("status")}]},
+            {
+                "items": [
+                    {"title": "How it goes", "icon": "home", "link": reverse_lazy("admin:index")},
+                    {"title": "Status", "icon": "monitoring", "link": reverse_lazy("status")},
+                ]
+            },
             {
                 "title": "Personas",
                 "items": [
@@ -61,6 +69,7 @@ UNFOLD: Final[dict[str, Any]] = {
                         "badge_variant": "warning",
                     },
                     _item("Several voices", "groups_3", "conversations_ensemble"),
+                    _item("Scenarios", "theater_comedy", "conversations_scenario"),
                     _item("Posting and policy", "emergency_home", "conversations_conversationpolicy"),
                 ],
             },
@@ -68,13 +77,17 @@ UNFOLD: Final[dict[str, Any]] = {
                 "title": "Running",
                 "items": [
                     _item("Events", "history", "swwbot_site_event"),
+                    _item("Webhooks", "webhook", "swwbot_site_webhook"),
+                    _item("Deliveries", "send", "swwbot_site_delivery"),
                     _item("Imports", "upload_file", "swwbot_site_configimport"),
                     _item("Engines", "settings_suggest", "conversations_engine"),
                     _item("Schedules", "schedule", "django_q_schedule"),
+                    _item("Waiting tasks", "pending", "django_q_ormq"),
+                    _item("Finished tasks", "task_alt", "django_q_success"),
                     _item("Failed tasks", "error", "django_q_failure"),
                 ],
             },
-            {"title": "People", "items": [_item("Users", "person", "auth_user"), _item("Groups", "group", "auth_group")]},
+            {"title": "People", "items": [_item("Users", "person", "auth_user"), _item("Groups", "group", "auth_group"), _item("Tokens", "key", "swwbot_site_token")]},
         ],
     },
 }

@@ -7,11 +7,14 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+from django.contrib.auth.models import User
+
 from cluster.models import ClusterPolicy, Generation, LanguageModel, Notice, Offer, Placement, Seat, Server, Share
-from conversations.models import Engine, Ensemble, Feed, Message, Reply, Room, Voice
+from conversations.models import Engine, Ensemble, Feed, Message, Reply, Room, Scenario, Voice
 from entities.models import Entity, Permit, RateLimit
+from swwbot_site import tokens
 from swwbot_site.lib import clock, leases
-from swwbot_site.models import Event
+from swwbot_site.models import Delivery, Event, Token, Webhook
 
 _number = count(1)
 OWNER = 4711
@@ -238,6 +241,16 @@ def ensemble(*voices: Entity, **over: Any) -> Ensemble:
     return row
 
 
+def scenario(**over: Any) -> Scenario:
+    """A golden conversation of one message that the entity is called in, and answers."""
+    values: dict[str, Any] = {"name": f"scenario {next(_number)}"} | over
+    if not _given(over, "entity"):
+        values["entity"] = entity()
+    who = values["entity"] if "entity" in values else Entity.objects.get(pk=values["entity_id"])
+    document = {"messages": [{"who": "Ann", "text": f"{who.username}, are you there?", "expect": {"by": "mention"}}]}
+    return Scenario.objects.create(**{"document": document} | values)
+
+
 def engine(**over: Any) -> Engine:
     """An engine that runs, as its row says; it holds no lock."""
     now = clock.now()
@@ -257,3 +270,30 @@ def engine(**over: Any) -> Engine:
 def event(**over: Any) -> Event:
     """Something that happened."""
     return Event.objects.create(**{"at": clock.now(), "kind": "test.happened", "text": "Something happened."} | over)
+
+
+def token(*scopes: str, **over: Any) -> tuple[Token, str]:
+    """A token of an administrator for every scope, or for these, and its secret."""
+    n = next(_number)
+    user = over.pop("user", None) or User.objects.create_superuser(f"owner-{n}")
+    return tokens.make(f"program-{n}", user, scopes or Token.Scope.values, who="test", **over)
+
+
+def webhook(**over: Any) -> Webhook:
+    """Where every event is told that happens from now on."""
+    now, n = clock.now(), next(_number)
+    values: dict[str, Any] = {"name": f"hook-{n}", "url": f"http://10.9.0.{n % 250}/hook", "created_at": now, "since": now}
+    return Webhook.objects.create(**{"secret": "whsec_" + "QUJD" * 8} | values | over)
+
+
+def delivery(**over: Any) -> Delivery:
+    """An event on its way to a webhook."""
+    now = clock.now()
+    values: dict[str, Any] = {"attempt_at": now} | over
+    if not _given(over, "webhook"):
+        values["webhook"] = webhook()
+    if not _given(over, "event"):
+        values["event"] = event()
+    if values.get("state", "waiting") != "waiting":
+        values = {"ended_at": now, "attempts": 1} | values
+    return Delivery.objects.create(**values)

@@ -1,5 +1,5 @@
 """The cluster's pages in the admin."""
 
-from cluster.admin import generation, model, policy, scaling, server, share
+from cluster.admin import generation, model, placement, policy, scaling, server, share
 
-__all__ = ["generation", "model", "policy", "scaling", "server", "share"]
+__all__ = ["generation", "model", "placement", "policy", "scaling", "server", "share"]

@@ -1,23 +1,96 @@
 """The queue: one row for each request to a model."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
+from cluster import hurry, queue
 from cluster.explain import attempts, contenders, explain
+from cluster.logic.lifecycle import ENDED, GenerationState
 from cluster.models import Generation, Seat
+from cluster.waiting import BANDS
 from swwbot_site.lib import clock
 from swwbot_site.lib.adminkit import STATES, Record, column, facts, pretty, told
+from swwbot_site.lib.deeds import Deed, Doing
 from swwbot_site.lib.words import span
+
+RIGHT = "cluster.change_generation"
+FIRST: Final = 0
+"""The priority of what is brought forward in the list."""
+
+STEPS: Final = (("0", "0, before everything"), ("10", "10, critical"), ("30", "30, high"), ("50", "50, as usual"))
+
+
+class Band(admin.SimpleListFilter):
+    """By name of priority."""
+
+    title = "priority"
+    parameter_name = "band"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        first, found = 0, []
+        for name, last in BANDS:
+            found.append((name, f"{name}, {first}–{last}"))
+            first = last + 1
+        return found
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Generation]) -> QuerySet[Generation]:
+        first = 0
+        for name, last in BANDS:
+            if self.value() == name:
+                return queryset.filter(priority__gte=first, priority__lte=last)
+            first = last + 1
+        return queryset
+
+
+DEEDS = (
+    Deed(
+        name="hurry",
+        label="Bring forward",
+        sure="Give these requests a more urgent priority, and the turn that goes with it?",
+        yes="Yes, bring forward",
+        done="brought forward",
+        does=lambda row, who, choice: hurry.hurry(row.pk, int(choice), who),
+        needs=RIGHT,
+        fits=lambda row: row.state == GenerationState.QUEUED,
+        ask="Priority",
+        choices=lambda _: STEPS,
+        usual=str(FIRST),
+    ),
+    Deed(
+        name="cancel",
+        label="Call off",
+        sure="Call these requests off? What they have written so far is lost, and an answer that waits for one fails.",
+        yes="Yes, call off",
+        done="called off",
+        does=lambda row, who, _: queue.cancel(row.pk, clock.now(), f"called off by {who}"),
+        needs=RIGHT,
+        fits=lambda row: row.state in (GenerationState.QUEUED, GenerationState.RUNNING),
+        danger=True,
+    ),
+    Deed(
+        name="again",
+        label="Ask again",
+        sure="Ask again? A running request goes back into the queue, for another server first. Of an ended one a copy is queued: nobody "
+        "posts its answer. What was to be posted is brought back under Replies.",
+        yes="Yes, ask again",
+        done="in the queue again",
+        does=lambda row, who, _: hurry.again(row.pk, who, clock.now()),
+        needs=RIGHT,
+        fits=lambda row: row.state in (GenerationState.RUNNING, *ENDED),
+    ),
+)
 
 
 @admin.register(Generation)
-class GenerationAdmin(Record):
-    """Read-only: engines write it, `manage.py trace` tells its story."""
+class GenerationAdmin(Doing, Record):
+    """Read-only: engines write it, `manage.py trace` tells its story. People bring forward, call off, and ask again."""
 
+    deeds = DEEDS
     list_display = (
         "id",
         "badge",
@@ -32,7 +105,7 @@ class GenerationAdmin(Record):
         "error_code",
         "queued_at",
     )
-    list_filter = ("state", ("model", AutocompleteSelectFilter), ("server", AutocompleteSelectFilter), "cached")
+    list_filter = ("state", Band, ("model", AutocompleteSelectFilter), ("server", AutocompleteSelectFilter), "cached")
     search_fields = ("=id", "caller", "error_code")
     search_help_text = "number, caller or error code"
     ordering = ("-id",)

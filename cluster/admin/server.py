@@ -4,21 +4,22 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Count, FloatField, OuterRef, Q, QuerySet, Subquery, Sum, Value
+from django.db.models import Count, FloatField, OuterRef, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
-from django.utils.safestring import SafeString
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
+from cluster.admin.attending import DEEDS
+from cluster.bars import bars
 from cluster.catalogue import spent
-from cluster.explain import loaded, told
-from cluster.logic.lifecycle import HELD, PlacementState
+from cluster.logic.lifecycle import HELD
 from cluster.models import Offer, Placement, Seat, Server
 from swwbot_site.lib import clock
-from swwbot_site.lib.adminkit import STATES, Record, Rows, Waking, column, facts
-from swwbot_site.lib.words import ago, short
-
-UNLOADING, GONE = PlacementState.UNLOADING, PlacementState.GONE
+from swwbot_site.lib.adminkit import STATES, Rows, Waking, column
+from swwbot_site.lib.deeds import Doing
+from swwbot_site.lib.words import ago
 
 
 class ServerForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -89,10 +90,12 @@ def load() -> dict[str, Any]:
 
 
 @admin.register(Server)
-class ServerAdmin(Waking):
+class ServerAdmin(Doing, Waking):
     """Its owner writes the first part, probes and requests the second."""
 
+    deeds = DEEDS
     form = ServerForm
+    list_before_template = "cluster/live.html"
     inlines = (Placements, Offers)
     list_display = ("name", "url", "badge", "state_reason", "enabled", "memory", "models", "flight", "dialect_spoken", "latency", "seen")
     list_filter = ("state", "enabled", "draining", "dialect", "region")
@@ -137,6 +140,16 @@ class ServerAdmin(Waking):
         found: QuerySet[Server] = super().get_queryset(request)
         return found.annotate(**load())
 
+    def get_urls(self) -> list[URLPattern]:
+        """The address of the memory's picture, which pages draw anew while they are open."""
+        return [path("memory/", self.admin_site.admin_view(self.memory_view), name="cluster_server_memory"), *super().get_urls()]
+
+    def memory_view(self, request: HttpRequest) -> HttpResponse:
+        """What is in memory, of every server."""
+        if not self.has_view_or_change_permission(request):
+            return HttpResponse("You may not look at servers.", status=403)
+        return TemplateResponse(request, "cluster/memory.html", {"bars": bars()})
+
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], Any]:
         """Its placements, offers and seats go with it, though nobody may delete them alone."""
         going, counts, needed, protected = super().get_deleted_objects(objs, request)
@@ -177,49 +190,3 @@ class ServerAdmin(Waking):
     @column("last answered", ordering="seen_at")
     def seen(self, row: Server) -> str:
         return ago(row.seen_at, clock.now())
-
-
-@admin.register(Placement)
-class PlacementAdmin(Record):
-    """Every model that is, or was, in a server's memory."""
-
-    list_display = ("model", "server", "badge", "gb", "seats_taken", "pinned", "origin", "used", "said")
-    list_filter = ("state", "pinned", "adopted", "preloaded", "server")
-    search_fields = ("instance_id", "model__key", "server__name")
-    ordering = ("-id",)
-    fieldsets = (
-        (None, {"fields": (("model", "server", "state"), ("instance_id", "slots", "seats_taken"), ("gb", "context_length", "pinned"))}),
-        ("Why", {"fields": ("decided", ("caused_by", "adopted", "preloaded"), ("duplicate", "served"))}),
-        ("When", {"fields": (("created_at", "load_deadline", "loaded_at"), ("used_at", "expires_at", "ended_at"))}),
-        ("Failures", {"fields": (("failures", "rest_until"),)}),
-    )
-    readonly_fields = ("decided", "seats_taken")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Placement]:
-        found: QuerySet[Placement] = super().get_queryset(request)
-        return found.annotate(taken=Count("seats", filter=Q(state__in=HELD)))
-
-    @column("state", ordering="state", label=STATES)
-    def badge(self, row: Placement) -> str:
-        resting = row.state == PlacementState.LOADED and row.failures and row.rest_until and row.rest_until > clock.now()
-        return "resting" if resting else row.state
-
-    @column("slots taken")
-    def seats_taken(self, row: Any) -> str:
-        return f"{row.taken} of {row.slots}"
-
-    @column("used", ordering="used_at")
-    def used(self, row: Placement) -> str:
-        return ago(row.used_at or row.loaded_at, clock.now())
-
-    @column("loaded by")
-    def origin(self, row: Placement) -> str:
-        return "somebody else" if row.adopted else "a guess" if row.preloaded else row.caused_by or "the cluster"
-
-    @column("why it was loaded, or how it ended")
-    def said(self, row: Placement) -> str:
-        return short(str(row.departure.get("why", "")) if row.state in (UNLOADING, GONE) and row.departure else row.reason, 90)
-
-    @column("in and out of memory")
-    def decided(self, row: Placement) -> SafeString:
-        return facts(told(loaded(row)))

@@ -1,6 +1,7 @@
 """The planner's working copy of the cluster: the state, with what the plan has already decided marked on it."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cluster.logic.lifecycle import PlacementState
@@ -22,8 +23,10 @@ class Pressure:
 
     def add(self, need: Demand, left: int) -> None:
         self.waiting += left
-        self.oldest = min(self.oldest, need.oldest)
-        self.priority = min(self.priority, need.priority)
+        if need.oldest < self.oldest:
+            self.oldest = need.oldest
+        if need.priority < self.priority:
+            self.priority = need.priority
         if need.deadline is not None:
             self.timed += left if need.timed is None else left * need.timed / need.waiting
             self.deadline = min(self.deadline, need.deadline)
@@ -63,26 +66,58 @@ class Board:
     """By server: what is loaded, not pinned, and had nothing in flight when the plan began."""
     outgoing: dict[int, list[float]] = field(default_factory=dict)
     """By server: GB of each instance that is leaving already."""
+    well: set[int] = field(default_factory=set)
+    """Servers that are."""
+    ready: set[int] = field(default_factory=set)
+    """Those of them that were not loading when the plan began."""
+    odd: set[int] = field(default_factory=set)
+    """Servers of which more than the memory has to be looked at before a load: their formats, their number of models, what leaves."""
+    fetched: dict[int, float] = field(default_factory=dict)
+    """By server: when something was last loaded there."""
     crowd: float | None = None
     """Requests a second for each server that is well, once somebody asks."""
     _copies: dict[int, int] = field(default_factory=dict)
+    _warm: dict[int, list[PlacementView]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        loaded, unloading = PlacementState.LOADED, PlacementState.UNLOADING
-        servers = self.state.servers
-        for server_id, places in self.state.by_server.items():
-            free, flight = servers[server_id].budget_gb, 0
+        loaded, by_server = PlacementState.LOADED, self.state.by_server
+        for server in self.state.servers.values():
+            server_id, free, flight = server.id, server.budget_gb, 0
             idle: list[PlacementView] = []
-            for placement in places:
+            for placement in by_server[server_id]:
                 free -= placement.gb
-                state, count = placement.state, placement.in_flight
-                if count:
-                    flight += count
-                elif state is loaded and not placement.pinned:
+                if placement.in_flight:
+                    flight += placement.in_flight
+                elif placement.state is loaded and not placement.pinned:
                     idle.append(placement)
-                if state is unloading:
-                    self.outgoing.setdefault(server_id, []).append(placement.gb)
             self.free[server_id], self.flight[server_id], self.idling[server_id] = free, flight, idle
+            if server.well:
+                self.well.add(server_id)
+            if server.formats or server.max_models is not None:
+                self.odd.add(server_id)
+        self.ready = self.well - self.state.loading
+        for server_id in self.state.unloading:
+            self.outgoing[server_id] = [p.gb for p in by_server[server_id] if p.state is PlacementState.UNLOADING]
+            self.odd.add(server_id)
+
+    def warm(self, model_id: int) -> list[PlacementView]:
+        """The instances of a model that had a free slot when the plan began, on servers that are well."""
+        found = self._warm.get(model_id)
+        if found is None:
+            loaded, well = PlacementState.LOADED, self.well
+            places = self.state.by_model.get(model_id, ())
+            found = [p for p in places if p.in_flight < p.slots and p.state is loaded and p.server_id in well]
+            self._warm[model_id] = found
+        return found
+
+    def press(self, needs: Iterable[tuple[Demand, int]]) -> None:
+        """Note how many of each demand wait, in place of what was noted before."""
+        self.pressure.clear()
+        for need, left in needs:
+            pressure = self.pressure.get(need.model_id)
+            if pressure is None:
+                pressure = self.pressure[need.model_id] = Pressure()
+            pressure.add(need, left)
 
     def take(self, placement_id: int, server_id: int, seats: int) -> None:
         """Give seats of a placement."""
@@ -99,14 +134,16 @@ class Board:
 
     def copies(self, model_id: int) -> int:
         """Instances on servers that are well: loaded, loading or decided on, less those that leave."""
-        there = self._copies.get(model_id)
-        if there is None:
-            there, servers = 0, self.state.servers
-            for placement in self.state.by_model.get(model_id, ()):
-                if placement.state is not PlacementState.UNLOADING and servers[placement.server_id].well:
-                    there += 1
-            self._copies[model_id] = there
-        return there + self.change.get(model_id, 0)
+        return self.there(model_id) + self.change.get(model_id, 0)
+
+    def there(self, model_id: int) -> int:
+        """The same as it was when the plan began."""
+        count = self._copies.get(model_id)
+        if count is None:
+            unloading, well = PlacementState.UNLOADING, self.well
+            places = self.state.by_model.get(model_id, ())
+            count = self._copies[model_id] = len([1 for p in places if p.state is not unloading and p.server_id in well])
+        return count
 
     def busy(self, server_id: int) -> bool:
         """Whether a server is loading, or is promised to a load."""

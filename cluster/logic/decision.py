@@ -1,4 +1,7 @@
-"""What a plan says: seats, loads, unloads, waits, and what can never be, each with its reason."""
+"""What a plan says: seats, loads, unloads, waits, and what can never be, each with its reason.
+
+What a plan may have hundreds of is a tuple: it is made in a third of the time.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,8 +22,7 @@ class Runner(NamedTuple):
         return {"server": self.server, "expected_s": round(self.expected_s, 2), "in_flight": self.in_flight, "score": score}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
+class Seat(NamedTuple):
     """Give `n` waiting generations of a demand a seat on a placement. `candidates` are it and its runners-up, with their scores."""
 
     model_id: int
@@ -50,16 +52,14 @@ class Load:
     """gain: requests served sooner; cost: requests served later; bar: what the gain had to exceed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unload:
+class Unload(NamedTuple):
     """Let an idle placement go without need."""
 
     placement_id: int
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
+class Wait(NamedTuple):
     """Nothing to be done for a demand now; look again at `until` (seconds) if nothing happens before."""
 
     model_id: int

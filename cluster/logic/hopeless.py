@@ -1,6 +1,6 @@
 """Step 1 of the planner's tree: whether any server could ever serve a demand."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from cluster.logic.board import runs
 from cluster.logic.state import ClusterState, Demand, OfferView, ServerView
@@ -16,7 +16,7 @@ def hopeless(state: ClusterState, need: Demand) -> str:
         server = state.servers.get(offer.server_id)
         if server is not None and _runs(server, offer, need) and server.budget_gb >= model.need_gb:
             return ""
-    return _why(state, need, state.offers.get(need.model_id, ()))
+    return _why(state, need, state.offering(need.model_id, None))
 
 
 def _enabled(server: ServerView) -> bool:
@@ -29,7 +29,7 @@ def _runs(server: ServerView, offer: OfferView, need: Demand) -> bool:
     return runs(server, offer)
 
 
-def _why(state: ClusterState, need: Demand, offers: Sequence[OfferView]) -> str:
+def _why(state: ClusterState, need: Demand, offers: Collection[OfferView]) -> str:
     model = state.models[need.model_id]
     enabled = [s for s in state.servers.values() if _enabled(s)]
     here = {s.id for s in enabled if need.pin_id in (None, s.id)}

@@ -7,7 +7,8 @@ from cluster.logic.board import Board, may
 from cluster.logic.decision import Load, Wait
 from cluster.logic.eviction import emptied
 from cluster.logic.lifecycle import PlacementState
-from cluster.logic.room import EPSILON_GB, Wish, load, surplus
+from cluster.logic.options import EPSILON_GB, Wish, surplus
+from cluster.logic.room import load
 from cluster.logic.state import Demand, PlacementView, ServerView
 from cluster.logic.value import Knobs
 
@@ -19,6 +20,9 @@ def loads(board: Board, urgent: list[Demand], knobs: Knobs) -> tuple[list[Load],
     """Loads for the demands that are overdue and have their model nowhere, by turn; and for which of them something runs empty."""
     done: list[Load] = []
     waits: list[Wait] = []
+    if not urgent or urgent[0].turn + board.policy.overdue_s > board.now:
+        return done, waits
+    board.press((need, need.waiting) for need in urgent)
     for need in urgent:
         if need.turn + board.policy.overdue_s > board.now:
             break
@@ -68,7 +72,7 @@ def _force(board: Board, need: Demand, knobs: Knobs) -> Load | str:
     if best is None:
         return ""
     _, server, chosen = best
-    wish = Wish(model_id=model.id, pin_id=need.pin_id, pressure=board.pressure[model.id], caller=need.caller)
+    wish = Wish(model.id, need.pin_id, None, board.pressure[model.id], need.caller)
     if all(board.idle(p) for p in chosen):
         return load(board, wish, server, chosen, f"overdue: it has waited {board.now - need.turn:.0f} s past its turn")
     board.promised.add(server.id)

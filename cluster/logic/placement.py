@@ -16,7 +16,7 @@ models run empty for it, so that nobody waits for ever. What is idle too long le
 Pure: no clock, no dice, no log. Equal input gives an equal plan, in whatever order rows come.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cluster.logic import balancing, overdue, warmth
@@ -25,7 +25,8 @@ from cluster.logic.decision import Impossible, Load, Plan, Seat, Wait
 from cluster.logic.eviction import NEVER
 from cluster.logic.hopeless import hopeless
 from cluster.logic.lifecycle import PlacementState
-from cluster.logic.room import Wish, best, earned, widest
+from cluster.logic.options import Wish
+from cluster.logic.room import best, earned, widest
 from cluster.logic.seating import seats
 from cluster.logic.state import USUAL_GB_PER_S, ClusterState, Demand, PlanPolicy
 from cluster.logic.value import KNOBS, TOP, Knobs
@@ -55,20 +56,19 @@ def plan(
             impossible.append(Impossible(model_id=need.model_id, pin_id=need.pin_id, why=why))
         else:
             urgent.append(need)
-            board.pressure.setdefault(need.model_id, Pressure()).add(need, need.waiting)
     loads, waits = overdue.loads(board, urgent, knobs)
     given: list[Seat] = []
     left: list[tuple[Demand, int]] = []
     room = ALL if capacity is None else max(0, capacity)
-    board.pressure.clear()
     for need in urgent:
-        now_given = seats(board, need, strategy, room)
-        count = sum(seat.n for seat in now_given)
-        given.extend(now_given)
-        room -= count
+        count = 0
+        if room > 0 and (now_given := seats(board, need, strategy, room)):
+            count = sum([seat.n for seat in now_given])
+            given.extend(now_given)
+            room -= count
         if count < need.waiting:
             left.append((need, need.waiting - count))
-            board.pressure.setdefault(need.model_id, Pressure()).add(need, need.waiting - count)
+    board.press(left)
     decided = {(w.model_id, w.pin_id) for w in waits} | {(load.model_id, None) for load in loads}
     more, idle = _loads(board, left, decided, strategy, knobs)
     loads.extend(more)
@@ -81,34 +81,37 @@ def plan(
 
 
 def _loads(
-    board: Board, left: Iterable[tuple[Demand, int]], decided: set[tuple[int, int | None]], strategy: balancing.Strategy, knobs: Knobs
+    board: Board, left: Sequence[tuple[Demand, int]], decided: set[tuple[int, int | None]], strategy: balancing.Strategy, knobs: Knobs
 ) -> tuple[list[Load], list[Wait]]:
     """Steps 3 to 7 for everybody who got no seat: the wishes by what they earn for each GB, the first few weighed in this plan."""
     loads: list[Load] = []
     waits: list[Wait] = []
     ranked: list[tuple[int, Wish]] = []
     earns: dict[int, float] = {}
+    models = board.state.models
     for wish in _wishes(board, left):
-        if (wish.model_id, wish.pin_id) in decided:
+        model_id, pin_id = wish.model_id, wish.pin_id
+        if (model_id, pin_id) in decided:
             continue
         why = _settled(board, wish)
         if why:
-            waits.append(Wait(model_id=wish.model_id, pin_id=wish.pin_id, until=None, why=why))
+            waits.append(Wait(model_id, pin_id, None, why))
             continue
         wish.load_s = _load_s(board, wish)
-        gain = earned(board, wish, knobs, knobs.target_free) / board.state.models[wish.model_id].need_gb
-        earns[wish.model_id] = max(gain, earns.get(wish.model_id, 0.0))
-        ranked.append((wish.pin_id or ALL, wish))  # who may run on one server only chooses before who may run anywhere
+        wish.hoped = earned(board, wish, knobs, knobs.target_free)
+        earns[model_id] = max(wish.hoped / models[model_id].need_gb, earns.get(model_id, 0.0))
+        ranked.append((pin_id or ALL, wish))  # who may run on one server only chooses before who may run anywhere
     weighed, gap = 0, widest(board)
     for _, wish in sorted(ranked, key=lambda r: (-earns[r[1].model_id], r[1].model_id, r[0])):
-        coming = [server_id for server_id in board.coming.get(wish.model_id, ()) if wish.pin_id in (None, server_id)]
+        model_id, pin_id = wish.model_id, wish.pin_id
+        coming = [server_id for server_id in board.coming.get(model_id, ()) if pin_id in (None, server_id)]
         if coming:
-            why = f"{board.state.models[wish.model_id].key} is loading on {board.state.servers[coming[0]].name}"
-            waits.append(Wait(model_id=wish.model_id, pin_id=wish.pin_id, until=None, why=why))
+            why = f"{models[model_id].key} is loading on {board.state.servers[coming[0]].name}"
+            waits.append(Wait(model_id, pin_id, None, why))
             continue
-        if weighed >= (TOP if loads or board.state.models[wish.model_id].need_gb > gap else 2 * TOP):
+        if weighed >= (TOP if loads or models[model_id].need_gb > gap else 2 * TOP):
             why = "other models come first: they earn more for each GB of memory"
-            waits.append(Wait(model_id=wish.model_id, pin_id=wish.pin_id, until=None, why=why))
+            waits.append(Wait(model_id, pin_id, None, why))
             continue
         found, seen = best(board, wish, strategy, knobs)
         weighed += seen > 0
@@ -116,25 +119,22 @@ def _loads(
             loads.append(found)
         else:
             why, until = found
-            waits.append(Wait(model_id=wish.model_id, pin_id=wish.pin_id, until=None if until == NEVER else until, why=why))
+            waits.append(Wait(model_id, pin_id, None if until == NEVER else until, why))
     return loads, waits
 
 
-def _wishes(board: Board, left: Iterable[tuple[Demand, int]]) -> list[Wish]:
+def _wishes(board: Board, left: Sequence[tuple[Demand, int]]) -> list[Wish]:
     """What is left without a seat, put together by model and pin."""
+    pinned = {need.model_id for need, _ in left if need.pin_id is not None}
     wishes: dict[tuple[int, int | None], Wish] = {}
     for need, count in left:
-        key = (need.model_id, need.pin_id)
-        wish = wishes.get(key)
-        if wish is None:
-            wish = wishes[key] = Wish(
-                model_id=need.model_id,
-                pin_id=need.pin_id,
-                avoid_id=need.avoid_id,
-                pressure=Pressure(),
-                caller=need.caller,
-            )
-        wish.pressure.add(need, count)
+        model_id, split = need.model_id, need.model_id in pinned
+        key = (model_id, need.pin_id)
+        if key not in wishes:
+            pressure = Pressure() if split else board.pressure[model_id]
+            wishes[key] = Wish(model_id, need.pin_id, need.avoid_id, pressure, need.caller)
+        if split:
+            wishes[key].pressure.add(need, count)
     return list(wishes.values())
 
 
@@ -155,22 +155,22 @@ def _settled(board: Board, wish: Wish) -> str:
 
     Counts the copies within the wish's reach on the way.
     """
-    state, key = board.state, board.state.models[wish.model_id].key
-    loading = full = None
-    for place in state.places(wish.model_id, wish.pin_id):
-        if place.state is PlacementState.UNLOADING or not state.servers[place.server_id].well:
-            continue
-        wish.copies += 1
-        if place.state is PlacementState.LOADING:
-            loading = place
-            continue
-        full = place
-        if place.in_flight >= place.slots or place.server_id == wish.avoid_id:
+    state, model_id, pin_id = board.state, wish.model_id, wish.pin_id
+    for place in board.warm(model_id):
+        if place.server_id == wish.avoid_id or pin_id not in (None, place.server_id):
             continue
         if place.free > board.taken.get(place.id, 0) and board.seatable(place.id):
-            return f"{key} has a free slot on {state.servers[place.server_id].name}, and the engine has its hands full"
-    if loading is not None and wish.copies == 1:
-        return f"{key} is loading on {state.servers[loading.server_id].name}"
-    if wish.pin_id is not None and full is not None:
-        return f"{key} is loaded on {state.servers[wish.pin_id].name}, and all its slots are taken"
+            return (
+                f"{state.models[model_id].key} has a free slot on {state.servers[place.server_id].name}, and the engine has its hands full"
+            )
+    if pin_id is None:
+        wish.copies = board.there(model_id)
+        if wish.copies != 1:
+            return ""
+    here = [p for p in state.places(model_id, pin_id) if p.state is not PlacementState.UNLOADING and p.server_id in board.well]
+    wish.copies = len(here)
+    if len(here) == 1 and here[0].state is PlacementState.LOADING:
+        return f"{state.models[model_id].key} is loading on {state.servers[here[0].server_id].name}"
+    if pin_id is not None and any(p.state is PlacementState.LOADED for p in here):
+        return f"{state.models[model_id].key} is loaded on {state.servers[pin_id].name}, and all its slots are taken"
     return ""

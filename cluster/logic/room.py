@@ -1,121 +1,20 @@
 """Where a model that somebody waits for is loaded, and what goes for it: steps 3 to 7 of the planner's tree (`placement` has the whole)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from cluster.logic import eviction, value
-from cluster.logic.balancing import Site, Strategy
-from cluster.logic.board import Board, Pressure, liked, may, runs
+from cluster.logic.balancing import Strategy
+from cluster.logic.board import Board, may
 from cluster.logic.decision import Load
-from cluster.logic.eviction import NEVER, Eviction
-from cluster.logic.state import ModelView, OfferView, PlacementView, ServerView
+from cluster.logic.eviction import NEVER
+from cluster.logic.options import Options, Wish, options
+from cluster.logic.state import PlacementView, ServerView
 from cluster.logic.value import Knobs
 
-EPSILON_GB = 1e-9
 SHOWN = 4
 """Reasons that are kept with a decision; of two hundred servers nobody reads all."""
 
 CHEAPER = "waiting is cheaper than a load that displaces others or occupies a busy disk; its weight grows as it waits"
-
-
-@dataclass(slots=True, kw_only=True)
-class Wish:
-    """A load that would serve somebody: which model, where it may run, who waits for it, how many copies it has within reach."""
-
-    model_id: int
-    pin_id: int | None
-    avoid_id: int | None = None
-    pressure: Pressure
-    load_s: float = 0.0
-    copies: int = 0
-    caller: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
-class Options:
-    """What the servers offer to a wish: room as it is, or by letting go."""
-
-    room: tuple[tuple[object, ...], ServerView] | None = None
-    swap: tuple[tuple[bool, bool, float, float, int], ServerView, Eviction] | None = None
-    coming: ServerView | None = None
-    """Room is being made for it there."""
-    until: float = NEVER
-    """When a cool-down ends."""
-    closed: list[ServerView] = field(default_factory=list)
-    """Where nothing may go now, but perhaps soon."""
-    seen: int = 0
-    """Servers that were weighed."""
-    dear: bool = False
-    """Somewhere something could go that is worth too much."""
-
-
-_Full = tuple[bool, bool, float, int, float, int, ServerView, OfferView]
-"""A server without room: far, to be avoided, the least that letting go could cost, its id, GB and instances too many, itself, the offer."""
-
-
-def surplus(board: Board, server: ServerView) -> int:
-    """How many instances too many there would be with one more, by the server's own limit; what is only told to leave is still there."""
-    return 0 if server.max_models is None else len(board.state.by_server[server.id]) + 1 - server.max_models
-
-
-def options(board: Board, wish: Wish, strategy: Strategy, knobs: Knobs, limit: float = NEVER) -> Options:
-    """Look at every server that has the model. Sets that cost `limit` or more are passed over; with 0 only room as it is counts."""
-    found = Options()
-    state, model = board.state, board.state.models[wish.model_id]
-    shut = {p.server_id for p in state.places(wish.model_id, wish.pin_id)} | state.loading | board.promised
-    full: list[_Full] = []
-    for offer in state.offering(wish.model_id, wish.pin_id):
-        server_id = offer.server_id
-        server = None if server_id in shut else state.servers.get(server_id)
-        if server is None or not server.well or model.need_gb > server.budget_gb or (server.formats and not runs(server, offer)):
-            continue
-        if offer.cooldown_until is not None and offer.cooldown_until > board.now:
-            found.until = min(found.until, offer.cooldown_until)
-            continue
-        found.seen += 1
-        left, over = board.free[server_id] - model.need_gb, 0 if server.max_models is None else surplus(board, server)
-        last = (server.far, server_id == wish.avoid_id)
-        if left >= -EPSILON_GB and over <= 0:
-            score = (*last, strategy.load(_site(board, model.key, server, offer, left)), server_id)
-            if found.room is None or score < found.room[0]:
-                found.room = (score, server)
-            continue
-        lack = -left - EPSILON_GB
-        if outgoing := board.outgoing.get(server_id):
-            lack, over = lack - sum(outgoing), over - len(outgoing)
-            if lack <= 0 and over <= 0:
-                found.coming = found.coming or server
-                continue
-        if limit <= 0:
-            continue
-        least = eviction.floor(board, server, knobs) * lack if lack > 0 else 0.0
-        if least < limit:
-            full.append((*last, least, server_id, max(0.0, lack), max(0, over), server, offer))
-        elif least < NEVER:
-            found.dear = True
-        else:
-            found.closed.append(server)
-    if found.room is None and found.coming is None:
-        _displace(found, board, model, full, knobs, limit)
-    return found
-
-
-def _displace(found: Options, board: Board, model: ModelView, full: list[_Full], knobs: Knobs, limit: float) -> None:
-    """The cheapest set that may go, over all servers without room: those first where even the cheapest GB cost least."""
-    for far, avoid, least, _, lack, over, server, offer in sorted(full, key=lambda one: one[:4]):
-        if found.swap is not None and (far, avoid, least) > found.swap[0][:3]:
-            break
-        choice = eviction.choose(board, server, lack, over, knobs)
-        if choice is None:
-            found.closed.append(server)
-            continue
-        if choice.cost >= limit:
-            found.dear = True
-            continue
-        dislike = 1.0 + 0.25 * liked(server, model.key)
-        swap = (far, avoid, round(choice.cost * dislike, 9), board.load_s(model.id, server, offer) / server.weight, server.id)
-        if found.swap is None or swap < found.swap[0]:
-            found.swap = (swap, server, choice)
 
 
 def obstacles(board: Board, wish: Wish) -> list[str]:
@@ -138,21 +37,6 @@ def obstacles(board: Board, wish: Wish) -> list[str]:
         if len(reasons) > SHOWN:
             return [*reasons[:SHOWN], "and so on"]
     return reasons
-
-
-def _site(board: Board, key: str, server: ServerView, offer: OfferView, left_gb: float) -> Site:
-    there = board.state.by_server[server.id]
-    return Site(
-        server_id=server.id,
-        server=server.name,
-        load_s=board.load_s(offer.model_id, server, offer) / server.weight,
-        free_gb=left_gb,
-        budget_gb=server.budget_gb,
-        in_flight=board.flight[server.id],
-        loaded_at=max((p.since for p in there), default=0.0),
-        weight=server.weight,
-        liking=liked(server, key),
-    )
 
 
 def load(board: Board, wish: Wish, server: ServerView, victims: Sequence[PlacementView], why: str, **scores: float) -> Load:
@@ -183,17 +67,17 @@ def load(board: Board, wish: Wish, server: ServerView, victims: Sequence[Placeme
 
 def widest(board: Board) -> float:
     """GB of the largest room on a server that is well and not loading."""
-    servers = board.state.servers
-    return max((gb for server_id, gb in board.free.items() if servers[server_id].well and not board.busy(server_id)), default=0.0)
+    free = board.free
+    return max([free[server_id] for server_id in board.ready - board.promised], default=0.0)
 
 
 def best(board: Board, wish: Wish, strategy: Strategy, knobs: Knobs) -> tuple[Load | tuple[str, float], int]:
     """The load that fulfils a wish, or why there is none now and when to look again; and how many servers came into question."""
     model = board.state.models[wish.model_id]
-    strain, theta = value.strain(board.state.disk, knobs), value.reluctance(board.state.disk, knobs)
-    hoped = earned(board, wish, knobs, knobs.target_free)
+    hoped = wish.hoped
     if hoped <= 0:
         return (_useless(board, wish), NEVER), 0
+    strain, theta = value.strain(board.state.disk, knobs), value.reluctance(board.state.disk, knobs)
     found = options(board, wish, strategy, knobs, limit=hoped / theta)
     if found.coming and not found.room:
         board.promised.add(found.coming.id)
@@ -201,7 +85,7 @@ def best(board: Board, wish: Wish, strategy: Strategy, knobs: Knobs) -> tuple[Lo
     victims: tuple[PlacementView, ...] = ()
     cost = 0.0
     if found.room:
-        server, price = found.room[1], knobs.price_free
+        server, price = board.state.servers[found.room[-1]], knobs.price_free
     elif found.swap:
         server, victims, cost = found.swap[1], found.swap[2].victims, found.swap[2].cost
         price = knobs.price_free

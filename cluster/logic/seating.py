@@ -30,33 +30,26 @@ def seats(board: Board, need: Demand, strategy: Strategy, most: int) -> list[Sea
         given = {pid: (c, min(wanted, slots)) for _, _, pid, c, slots in ranked}
     else:
         given = _shared_out(ranked, strategy, wanted)
+    model_id, pin_id, avoid_id, tail = need.model_id, need.pin_id, need.avoid_id, f"best of {choices} by {board.policy.strategy}"
     found = []
     for pid, (best, count) in given.items():
         board.take(pid, best.server_id, count)
-        found.append(
-            Seat(
-                model_id=need.model_id,
-                pin_id=need.pin_id,
-                avoid_id=need.avoid_id,
-                placement_id=pid,
-                server_id=best.server_id,
-                n=count,
-                why=f"warm on {best.server} with a free slot; best of {choices} by {board.policy.strategy}",
-                candidates=shown,
-            )
-        )
+        why = f"warm on {best.server} with a free slot; {tail}"
+        found.append(Seat(model_id, pin_id, pid, best.server_id, count, why, avoid_id, shown))
     return found
 
 
 def _shared_out(ranked: Ranked, strategy: Strategy, wanted: int) -> dict[int, tuple[Candidate, int]]:
     """One seat at a time to whoever is the best at that moment: so many seats by placement. A sorted list is a heap."""
     given: dict[int, tuple[Candidate, int]] = {}
-    for _ in range(wanted):
+    for more in range(wanted - 1, -1, -1):
         far, _, pid, best, slots = ranked[0]
+        given[pid] = best, given[pid][1] + 1 if pid in given else 1
+        if not more:
+            break
         best.in_flight += 1
         best.server_in_flight += 1
         best.turns += 1
-        given[pid] = best, given[pid][1] + 1 if pid in given else 1
         if slots > 1:
             heapq.heapreplace(ranked, (far, strategy.seat(best), pid, best, slots - 1))
         else:
@@ -66,55 +59,65 @@ def _shared_out(ranked: Ranked, strategy: Strategy, wanted: int) -> dict[int, tu
 
 def _free(board: Board, need: Demand) -> Free:
     """The warm placements that may serve a demand and their free slots; the server it shall avoid only if there is no other."""
-    servers, taken, shun = board.state.servers, board.taken, need.avoid_id
-    barred = board.leaving | board.withheld
-    found: Free = []
-    avoided: Free = []
-    elsewhere = False
-    loaded = PlacementState.LOADED
+    taken, leaving, withheld = board.taken, board.leaving, board.withheld
+    found = [
+        (p, slots)
+        for p in board.warm(need.model_id)
+        if (slots := p.slots - p.in_flight - taken.get(p.id, 0)) > 0 and p.id not in leaving and p.id not in withheld
+    ]
+    if need.pin_id is not None:
+        found = [one for one in found if one[0].server_id == need.pin_id]
+    if found and need.avoid_id is not None:
+        shunned = [one for one in found if one[0].server_id == need.avoid_id]
+        if shunned and _elsewhere(board, need):
+            found = [one for one in found if one[0].server_id != need.avoid_id]
+    return found
+
+
+def _elsewhere(board: Board, need: Demand) -> bool:
+    """Whether the model of a demand is loaded on another server than the one it shall avoid."""
     for placement in board.state.places(need.model_id, need.pin_id):
-        if placement.state is not loaded or not servers[placement.server_id].well:
-            continue
-        shunned = placement.server_id == shun
-        elsewhere = elsewhere or not shunned
-        slots = placement.slots - placement.in_flight
-        if slots > 0 and (slots := slots - taken.get(placement.id, 0)) > 0 and placement.id not in barred:
-            (avoided if shunned else found).append((placement, slots))
-    return found if elsewhere else avoided
+        if placement.server_id != need.avoid_id and placement.state is PlacementState.LOADED and placement.server_id in board.well:
+            return True
+    return False
 
 
 def _ranked(board: Board, model_id: int, free: Free, strategy: Strategy) -> Ranked:
     """The candidates by score; those of a far region behind all others."""
-    state, taken = board.state, board.taken
-    model, servers, pairs = state.models[model_id], state.servers, state.pairs
-    candidates = []
-    for placement, _ in free:
-        server = servers[placement.server_id]
-        offer = pairs.get((server.id, model_id))
-        turns = taken.get(placement.id, 0)
-        candidates.append(
-            Candidate(
-                placement_id=placement.id,
-                server_id=server.id,
-                server=server.name,
-                in_flight=placement.in_flight + turns,
-                turns=turns,
-                slots=placement.slots,
-                server_in_flight=board.flight[server.id],
-                free_gb=board.free[server.id],
-                budget_gb=server.budget_gb,
-                answer_s=answer_s(offer.answer_s, offer.spread_s, offer.answers, model.answer_s)
-                if offer is not None
-                else answer_s(None, None, 0.0, model.answer_s),
-                weight=server.weight,
-                liking=liked(server, model.key) if server.preferred else 2,
-                used_at=placement.used_at or 0.0,
-            )
+    state, taken, flight, gb = board.state, board.taken, board.flight, board.free
+    model, servers, offers = state.models[model_id], state.servers, state.offers.get(model_id, {})
+    usual = answer_s(None, None, 0.0, model.answer_s)
+    found = []
+    for placement, slots in free:
+        server_id = placement.server_id
+        server, offer = servers[server_id], offers.get(server_id)
+        if offer is None or (mean := offer.answer_s) is None:
+            seconds = usual
+        else:
+            seconds = answer_s(mean, offer.spread_s, offer.answers, model.answer_s)
+        pid = placement.id
+        turns = taken.get(pid, 0)
+        candidate = Candidate(
+            pid,
+            server_id,
+            server.name,
+            placement.in_flight + turns,
+            placement.slots,
+            flight[server_id],
+            gb[server_id],
+            server.budget_gb,
+            seconds,
+            server.weight,
+            liked(server, model.key) if server.preferred else 2,
+            placement.used_at or 0.0,
+            turns,
         )
-    fastest = min([c.expected_s for c in candidates])
+        found.append((server.far, candidate, slots))
+    fastest = min([candidate.expected_s for _, candidate, _ in found])
+    seat = strategy.seat
     ranked: Ranked = []
-    for candidate, (placement, slots) in zip(candidates, free, strict=True):
+    for far, candidate, slots in found:
         candidate.fastest_s = fastest
-        ranked.append((servers[placement.server_id].far, strategy.seat(candidate), placement.id, candidate, slots))
+        ranked.append((far, seat(candidate), candidate.placement_id, candidate, slots))
     ranked.sort()
     return ranked

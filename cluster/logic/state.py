@@ -4,8 +4,9 @@ Sizes are GB (2³⁰ bytes) of memory, moments and durations seconds on one cloc
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from cluster.logic.lifecycle import HELD, PlacementState
 
@@ -98,8 +99,8 @@ class PlacementView:
     used_at: float | None = None
     served: bool = True
     """It has answered since it was loaded."""
-    duplicate: bool = False
-    """A second instance of what the same server has already; nobody of us loaded it."""
+    dismissed: bool = False
+    """Somebody told it to leave; it goes once it is idle and nobody waits for its model."""
 
     @property
     def free(self) -> int:
@@ -146,18 +147,15 @@ class PlanPolicy:
 class Offers:
     """The offers of all servers, looked up; there may be tens of thousands, and one of these serves many states."""
 
-    __slots__ = ("by_model", "kept", "pairs")
+    __slots__ = ("by_model", "kept")
 
     def __init__(self, offers: Iterable[OfferView]) -> None:
-        self.by_model: defaultdict[int, list[OfferView]] = defaultdict(list)
-        """In the order of the servers' ids."""
-        self.pairs: dict[tuple[int, int], OfferView] = {}
-        """By server and model."""
+        self.by_model: defaultdict[int, dict[int, OfferView]] = defaultdict(dict)
+        """By model, then by server, in the order of the servers' ids."""
         self.kept: defaultdict[int, list[OfferView]] = defaultdict(list)
         """Those that should stay loaded, by model."""
-        for offer in sorted(offers, key=lambda o: o.server_id):
-            self.by_model[offer.model_id].append(offer)
-            self.pairs[offer.server_id, offer.model_id] = offer
+        for offer in sorted(offers, key=attrgetter("server_id")):
+            self.by_model[offer.model_id][offer.server_id] = offer
             if offer.keep:
                 self.kept[offer.model_id].append(offer)
 
@@ -165,7 +163,7 @@ class Offers:
 class ClusterState:
     """Everything a plan is made from, looked up by id; servers, placements and offers in the order of their ids."""
 
-    __slots__ = ("by_model", "by_server", "disk", "kept", "loading", "models", "offers", "pairs", "servers")
+    __slots__ = ("by_model", "by_server", "disk", "kept", "loading", "models", "offers", "servers", "unloading")
 
     def __init__(
         self,
@@ -182,18 +180,24 @@ class ClusterState:
         self.disk = disk
         """The part of their time, 0 … 1, that the servers spent loading lately."""
         self.loading: set[int] = set()
+        """Servers that load something now."""
+        self.unloading: set[int] = set()
+        """Servers that something leaves now."""
         known = offers if isinstance(offers, Offers) else Offers(offers)
-        self.offers, self.pairs, self.kept = known.by_model, known.pairs, known.kept
-        for placement in sorted(placements, key=lambda p: p.id):
-            self.add(placement)
+        self.offers, self.kept = known.by_model, known.kept
+        self.add(*sorted(placements, key=attrgetter("id")))
 
-    def add(self, placement: PlacementView) -> None:
-        """Note an instance that holds memory; its id is higher than those that are there. Others are passed over."""
-        if placement.state in HELD and placement.server_id in self.by_server:
-            self.by_server[placement.server_id].append(placement)
-            self.by_model[placement.model_id].append(placement)
-            if placement.state is PlacementState.LOADING:
-                self.loading.add(placement.server_id)
+    def add(self, *placements: PlacementView) -> None:
+        """Note instances that hold memory, by their ids, which are higher than those that are there. Others are passed over."""
+        by_server, by_model, loaded = self.by_server, self.by_model, PlacementState.LOADED
+        for placement in placements:
+            state, server_id = placement.state, placement.server_id
+            if server_id not in by_server or (state is not loaded and state not in HELD):
+                continue
+            by_server[server_id].append(placement)
+            by_model[placement.model_id].append(placement)
+            if state is not loaded:
+                (self.loading if state is PlacementState.LOADING else self.unloading).add(server_id)
 
     def remove(self, placement: PlacementView) -> None:
         """Forget an instance that is gone or failed. Raises ValueError if it is not there."""
@@ -202,11 +206,13 @@ class ClusterState:
         self.settle(placement.server_id)
 
     def settle(self, server_id: int) -> None:
-        """Look again whether a server is loading, after the state of one of its instances has changed."""
-        if any(p.state is PlacementState.LOADING for p in self.by_server[server_id]):
-            self.loading.add(server_id)
-        else:
-            self.loading.discard(server_id)
+        """Look again whether a server is loading or unloading, after the state of one of its instances has changed."""
+        states = {p.state for p in self.by_server[server_id]}
+        for some, state in ((self.loading, PlacementState.LOADING), (self.unloading, PlacementState.UNLOADING)):
+            if state in states:
+                some.add(server_id)
+            else:
+                some.discard(server_id)
 
     def places(self, model_id: int, pin_id: int | None) -> Sequence[PlacementView]:
         """The instances of a model, on one server only if there is a pin."""
@@ -214,12 +220,12 @@ class ClusterState:
             return self.by_model.get(model_id, ())
         return [p for p in self.by_server.get(pin_id, ()) if p.model_id == model_id]
 
-    def offering(self, model_id: int, pin_id: int | None) -> Sequence[OfferView]:
+    def offering(self, model_id: int, pin_id: int | None) -> Collection[OfferView]:
         """The offers of a model, of one server only if there is a pin."""
-        if pin_id is None:
-            return self.offers.get(model_id, ())
-        offer = self.pairs.get((pin_id, model_id))
-        return () if offer is None else (offer,)
+        found = self.offers.get(model_id)
+        if found is None or (pin_id is not None and pin_id not in found):
+            return ()
+        return found.values() if pin_id is None else (found[pin_id],)
 
     def all(self) -> Iterable[PlacementView]:
         """Every instance, server by server."""

@@ -131,6 +131,14 @@ def wanted(model: ModelView, copies: int, target: float, knobs: Knobs) -> float:
     return model.rate * model.answer_s / model.slots / (target * (1.0 - knobs.air / max(1, copies)))
 
 
+def spare(model: ModelView, copies: int, target: float, knobs: Knobs) -> int:
+    """How many of its copies a model could do without for long, and still have half a copy more than it needs."""
+    work, left = model.rate * model.answer_s / model.slots, copies
+    while left > 1 and work / (target * (1.0 - knobs.air / (left - 1))) <= left - 1.5:  # the same as `wanted`
+        left -= 1
+    return copies - left
+
+
 def more(model: ModelView, copies: int, pressure: Pressure, load_s: float, now: float, knobs: Knobs, target: float) -> float:
     """What one more copy earns: the long-run work that the others cannot carry, and the queue they cannot work off before it is there."""
     want = wanted(model, copies, target, knobs)

@@ -1,17 +1,17 @@
 """What leaves without need, and what comes before anybody asks."""
 
 from dataclasses import replace
-from itertools import chain
 from typing import Final
 
 from cluster.logic.balancing import Strategy
 from cluster.logic.board import Board, Pressure
 from cluster.logic.decision import Load, Unload
 from cluster.logic.lifecycle import PlacementState
+from cluster.logic.options import Wish, options
 from cluster.logic.preload import MENTION_S, likely
-from cluster.logic.room import Wish, load, options
+from cluster.logic.room import load
 from cluster.logic.state import ModelView, PlacementView, PlanPolicy
-from cluster.logic.value import Knobs, wanted
+from cluster.logic.value import Knobs, spare
 
 AHEAD_S: Final = 600.0
 """A model is loaded early if somebody will probably ask for it within so long."""
@@ -27,48 +27,43 @@ TRIED: Final = 3
 
 
 def stale(board: Board, knobs: Knobs) -> list[Unload]:
-    """Idle placements that may go: a second instance, a replaced version, a copy too many; without `keep_models_loaded` any unused one."""
+    """Idle placements that may go: one that was told to, a replaced version, a copy too many; without `keep_models_loaded` any unused one."""
     replaced = {model.id for model in board.state.models.values() if model.successor_id is not None and _loaded(board, model.successor_id)}
-    before = board.now - board.policy.unload_delay_s
-    superfluous: list[tuple[PlacementView, str]] = []
+    before, pressure = board.now - board.policy.unload_delay_s, board.pressure
+    barred = {*board.taken, *board.leaving, *board.withheld}  # by what this plan has decided
+    found: list[Unload] = []
     unused: list[PlacementView] = []
-    for placement in chain.from_iterable(board.idling.values()):
-        if placement.model_id in board.pressure:
+    for server_id, placements in board.idling.items():
+        if server_id not in board.well:
             continue
-        if placement.duplicate:
-            superfluous.append((placement, "a second instance of the same model on the same server"))
-        elif placement.model_id in replaced:
-            superfluous.append((placement, "a newer version of the model has taken its place"))
-        elif (placement.used_at or placement.since) <= before:
-            unused.append(placement)
-    found = [_leave(board, placement, why) for placement, why in superfluous if _may_leave(board, placement)]
+        for placement in placements:
+            model_id = placement.model_id
+            if model_id in pressure or placement.id in barred:
+                continue
+            if placement.dismissed:
+                found.append(_leave(board, placement, "somebody told it to leave"))
+            elif model_id in replaced:
+                found.append(_leave(board, placement, "a newer version of the model has taken its place"))
+            elif (placement.used_at or placement.since) <= before:
+                unused.append(placement)
+    why = f"unused for {board.policy.unload_delay_s:.0f} s"
+    if not board.policy.keep_models_loaded:
+        return [*found, *(_leave(board, placement, why) for placement in unused)]
+    why, spares = f"one copy too many, {why}", dict[int, int]()
     for placement in unused:
-        why = _unused(board, placement, knobs)
-        if why and _may_leave(board, placement):
+        model_id = placement.model_id
+        if model_id not in spares:
+            spares[model_id] = spare(board.state.models[model_id], board.copies(model_id), knobs.target_free, knobs)
+        if spares[model_id]:
+            spares[model_id] -= 1
             found.append(_leave(board, placement, why))
     return found
-
-
-def _may_leave(board: Board, placement: PlacementView) -> bool:
-    """Whether nothing that this plan has decided speaks against it."""
-    return placement.id not in board.taken and board.seatable(placement.id) and board.state.servers[placement.server_id].well
 
 
 def _leave(board: Board, placement: PlacementView, why: str) -> Unload:
     board.leaving.add(placement.id)
     board.change[placement.model_id] -= 1
-    return Unload(placement_id=placement.id, why=why)
-
-
-def _unused(board: Board, placement: PlacementView, knobs: Knobs) -> str:
-    """Why one that nobody has used for a while should go; empty if it should not."""
-    delay = board.policy.unload_delay_s
-    if not board.policy.keep_models_loaded:
-        return f"unused for {delay:.0f} s"
-    copies = board.copies(placement.model_id)
-    if copies > 1 and wanted(board.state.models[placement.model_id], copies - 1, knobs.target_free, knobs) <= copies - 1.5:
-        return f"one copy too many, unused for {delay:.0f} s"
-    return ""
+    return Unload(placement.id, why)
 
 
 def _loaded(board: Board, model_id: int) -> bool:
@@ -93,7 +88,10 @@ def _expected(policy: PlanPolicy, model: ModelView) -> float:
 
 def _about(board: Board, model_id: int) -> bool:
     """Whether it is in some memory, or on its way in or out."""
-    return any(board.state.servers[p.server_id].well for p in board.state.by_model.get(model_id, ()))
+    for placement in board.state.by_model.get(model_id, ()):  # noqa: SIM110 - the plainer is the quicker, and the first is enough
+        if placement.server_id in board.well:
+            return True
+    return False
 
 
 def kept(board: Board, strategy: Strategy, knobs: Knobs) -> list[Load]:
@@ -101,10 +99,10 @@ def kept(board: Board, strategy: Strategy, knobs: Knobs) -> list[Load]:
     found = []
     for model_id in sorted(board.state.kept.keys() & board.state.models.keys()):  # a model may be gone that the offers still name
         for offer in board.state.kept[model_id]:
-            wish = Wish(model_id=model_id, pin_id=offer.server_id, pressure=Pressure())
+            wish = Wish(model_id, offer.server_id, None, Pressure())
             room = options(board, wish, strategy, knobs, limit=0.0).room
             if room is not None:
-                found.append(load(board, wish, room[1], (), "it is to stay loaded there, and there is room"))
+                found.append(load(board, wish, board.state.servers[room[-1]], (), "it is to stay loaded there, and there is room"))
     return found
 
 
@@ -120,10 +118,10 @@ def preload(board: Board, strategy: Strategy, knobs: Knobs) -> list[Load]:
         if expected:
             ranked.append((-expected, model.id))
     for negative, model_id in sorted(ranked)[:TRIED]:
-        wish = Wish(model_id=model_id, pin_id=None, pressure=Pressure())
+        wish = Wish(model_id, None, None, Pressure())
         found = options(board, wish, strategy, knobs, limit=0.0)
         if found.room is not None:
-            server = found.room[1]
+            server = board.state.servers[found.room[-1]]
             why = f"nobody asks for it yet, but {-negative:.1f} requests are likely within {AHEAD_S / 60:.0f} minutes, and {server.name} has room"
             return [replace(load(board, wish, server, (), why), preload=True)]
     return []

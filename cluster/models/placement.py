@@ -31,7 +31,9 @@ class Placement(Leased):
     departure = models.JSONField(default=dict, blank=True, help_text="Why it was told to leave, and for which model.")
     caused_by = models.CharField(max_length=100, blank=True, help_text="Whose request it was loaded for; the load is on their account.")
     preloaded = models.BooleanField(default=False, help_text="Loaded before anybody asked.")
-    duplicate = models.BooleanField(default=False, help_text="Its server has the model a second time; this one leaves once it is idle.")
+    dismissed = models.BooleanField(
+        default=False, help_text="Somebody told it to leave: it goes once it is idle and nobody waits for its model."
+    )
     served = models.BooleanField(default=False, help_text="It has answered since it was loaded.")
     created_at = models.DateTimeField()
     load_deadline = models.DateTimeField(null=True, blank=True)

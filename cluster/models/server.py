@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, URLValidator
 from django.db import OperationalError, models, transaction
 from django.db.models import Q
 
 from cluster.logic.lifecycle import SERVER, GenerationState, ServerState
 from cluster.models.policy import ClusterPolicy
+from swwbot_site.lib import networks
 from swwbot_site.lib.addresses import tidy
 
 REACHED: Final = frozenset({"url", "token", "dialect"})
@@ -144,7 +146,7 @@ class Server(models.Model):
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         """Save; who corrects how a server is reached has it looked at now, not when its pause ends."""
-        self.clean()
+        self.url = tidy(self.url, "/v1")
         if self.pk and (update_fields is None or REACHED & set(update_fields)):
             self.retry_at = self.listed_at = None
             update_fields = update_fields and {*update_fields, "retry_at", "listed_at"}
@@ -155,7 +157,12 @@ class Server(models.Model):
         return Server.objects.filter(pk=self.pk).delete()
 
     def clean(self) -> None:
+        """What a person enters must be an address that we may speak to. Raises ValidationError."""
         self.url = tidy(self.url, "/v1")
+        try:
+            networks.allowed(self.url)
+        except networks.Refused as exc:
+            raise ValidationError({"url": str(exc)}) from exc
 
     @property
     def spoken(self) -> str:

@@ -1,5 +1,5 @@
 """The conversation's pages in the admin."""
 
-from conversations.admin import engine, ensemble, feed, message, policy, reply, room
+from conversations.admin import engine, ensemble, feed, message, policy, reply, room, scenario
 
-__all__ = ["engine", "ensemble", "feed", "message", "policy", "reply", "room"]
+__all__ = ["engine", "ensemble", "feed", "message", "policy", "reply", "room", "scenario"]

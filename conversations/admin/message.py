@@ -6,11 +6,13 @@ from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
-from conversations.models import Message, Reply
-from swwbot_site.lib.adminkit import Record, Rows, column, pretty
+from conversations.logic.lifecycle import Debt
+from conversations.models import Feed, Message, Reply
+from swwbot_site.lib.adminkit import Record, Rows, column, link, pretty
 from swwbot_site.lib.words import short
 
 
@@ -25,29 +27,48 @@ class Replies(Rows):
         return super().get_queryset(request).select_related("entity")
 
 
+class Owed(admin.SimpleListFilter):
+    """By what the feed's queue still waits to hear. Its values are known, and not read from a million rows."""
+
+    title = "debt"
+    parameter_name = "debt"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(debt.value, debt.value) for debt in Debt]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
+        return queryset.filter(state=self.value()) if self.value() else queryset
+
+
 @admin.register(Message)
 class MessageAdmin(Record):
     """Read-only: the feed writes it."""
 
     inlines = (Replies,)
-    list_display = ("id", "received_at", "who", "said", "kind", "own", "decided_at", "answers", "debt", "feed")
-    list_filter = ("kind", "own", ("decided_at", admin.EmptyFieldListFilter), "state", ("feed", AutocompleteSelectFilter))
-    search_fields = ("=id", "=remote_id", "username", "text")
+    list_display = ("id", "received_at", "who", "said", "kind", "own", "decided_at", "answers", "debt", "feed", "story")
+    list_filter = ("kind", "own", ("decided_at", admin.EmptyFieldListFilter), Owed, ("feed", AutocompleteSelectFilter))
+    search_fields = ("=id", "username", "text")
+    sortable_by = ("id",)
     search_help_text = "our number, the feed's id, a name or words"
     list_select_related = ("feed",)
     fieldsets = (
         (None, {"fields": (("username", "color", "kind"), "text", ("feed", "remote_id", "reply_to"), ("domain", "own"))}),
         ("Times", {"fields": (("timestamp", "received_at", "decided_at"),)}),
-        ("Verdict", {"fields": ("decided",)}),
+        ("Verdict", {"fields": ("decided", "story")}),
         ("Debt to the feed's queue", {"fields": (("state", "settle_at", "settle_attempts"),)}),
         ("As it came", {"fields": ("params", "lines"), "classes": ("collapse",)}),
     )
-    readonly_fields = ("decided", "params", "lines")
+    readonly_fields = ("decided", "story", "params", "lines")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         own = Reply.objects.filter(message=OuterRef("pk")).order_by().values("message")
         found: QuerySet[Message] = super().get_queryset(request)
         return found.annotate(answers_n=Coalesce(Subquery(own.annotate(n=Count("pk")).values("n")), 0))
+
+    def known(self, term: str) -> list[int]:
+        """Also by the feed's id, through the feeds: its index begins with them."""
+        rows = Message.objects.filter(feed__in=list(Feed.objects.values_list("pk", flat=True)), remote_id=term)
+        return [*super().known(term), *rows.values_list("pk", flat=True)[:100]]
 
     @column("who", ordering="username")
     def who(self, row: Message) -> str:
@@ -64,6 +85,10 @@ class MessageAdmin(Record):
     @column("debt", ordering="state")
     def debt(self, row: Message) -> str:
         return "–" if row.state == "none" else row.state
+
+    @column("why")
+    def story(self, row: Message) -> SafeString:
+        return link("why", reverse("why-message", args=[row.pk]))
 
     @column("verdict")
     def decided(self, row: Message) -> SafeString:

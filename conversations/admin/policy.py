@@ -35,7 +35,7 @@ class PolicyAdmin(Waking):
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The form, below the switch that stops everything."""
-        switch = {"stopped": read.stopped(), "may_stop": self.has_change_permission(request)}
+        switch = {"stopped": read.stopped(), "may_stop": self.has_stop_permission(request)}
         response: HttpResponse = super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **switch})
         return response
 
@@ -48,7 +48,7 @@ class PolicyAdmin(Waking):
         """Stop all posting, or resume: ask once more, then do it."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        if not self.has_change_permission(request):
+        if not self.has_stop_permission(request):
             return HttpResponse("You may not stop or resume posting.", status=403)
         going, why, who = request.POST.get("verb") == "stop", request.POST.get("why", ""), request.user.get_username()
         if "sure" not in request.POST:
@@ -66,6 +66,10 @@ class PolicyAdmin(Waking):
         else:
             messages.warning(request, "Posting was stopped already." if going else "Posting was not stopped.")
         return HttpResponseRedirect(reverse("admin:conversations_conversationpolicy_change", args=[1]))
+
+    def has_stop_permission(self, request: HttpRequest) -> bool:
+        """Whether this person may stop and resume posting, be it without changing the policy."""
+        return bool(request.user.has_perm("conversations.stop_posting"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""The conversation's part of `/api/v1/`."""
+"""The conversation's part of `/api/v1/` that is read: feeds, messages, engines."""
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
@@ -7,13 +7,12 @@ from conversations.api.serializers import (
     EngineSerializer,
     FeedSerializer,
     MessageSerializer,
-    ReplySerializer,
     WholeMessageSerializer,
-    WholeReplySerializer,
 )
 from conversations.logic.lifecycle import Debt
-from conversations.models import Engine, Feed, Message, Reply
-from swwbot_site.lib.apikit import Filter, Flag, Number, Rows
+from conversations.models import Engine, Feed, Message
+from swwbot_site.lib.apikit import Rows
+from swwbot_site.lib.lists import Filter, Flag, Number
 
 
 class FeedFilter(Filter):
@@ -40,18 +39,6 @@ class MessageFilter(Filter):
     def by_decision(self, rows: QuerySet[Message], name: str, value: bool) -> QuerySet[Message]:
         """The decided or the new ones."""
         return rows.filter(**{f"{name}__isnull": not value})
-
-
-class ReplyFilter(Filter):
-    """Answers by entity, message and state."""
-
-    entity = filters.CharFilter(field_name="entity__slug", label="An entity's id.")
-    message = Number(field_name="message_id", label="A message's number.")
-    feed = filters.CharFilter(field_name="message__feed__name", label="A feed's name.")
-
-    class Meta:
-        model = Reply
-        fields = ("state", "mode", "outgoing_id")
 
 
 class EngineFilter(Filter):
@@ -86,15 +73,6 @@ class MessageView(Rows[Message]):
     serializer_class = MessageSerializer
     whole_class = WholeMessageSerializer
     filterset_class = MessageFilter
-
-
-class ReplyView(Rows[Reply]):
-    """The personas' answers, the newest first; one alone also shows its verdict."""
-
-    queryset = Reply.objects.all()
-    serializer_class = ReplySerializer
-    whole_class = WholeReplySerializer
-    filterset_class = ReplyFilter
 
 
 class EngineView(Rows[Engine]):

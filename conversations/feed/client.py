@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
-from conversations.feed import detection, queue, wire
+from conversations.feed import detection, queue, toll, wire
 from conversations.feed.detection import Reply
 from conversations.feed.errors import (
     Ambiguous,
@@ -239,6 +239,7 @@ class Client:
             if not repeat:
                 raise lost(f"{where}: cut before the answer was whole ({exc})") from exc
         finally:
+            toll.sent(root)
             if self._observer is not None:
                 self._observer(method, path, 0 if response is None else response.status_code)
         if response is None or answer is None:

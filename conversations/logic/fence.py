@@ -30,6 +30,7 @@ RESERVED: Final = frozenset(
 """Names, folded, that mean a role or a part of the prompt."""
 
 _BREAKS = re.compile("[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
+_FOLDED = re.compile("(?:(?<=\\s)|^)[ \t]*⏎(?=\\s|$)[ \t]*")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
 _HALVES = re.compile("[\ud800-\udfff]")
 _FLAGS = (
@@ -92,6 +93,11 @@ def named(name: str, ours: Collection[str] = ()) -> str:
     if folded in ours:
         return f"{text} (another)"
     return f"{text} (user)" if folded in RESERVED else text
+
+
+def unfolded(text: str) -> str:
+    """`text` with line breaks again where a model repeats the mark that stands for them in its prompt."""
+    return _FOLDED.sub("\n", text)
 
 
 def listed(name: str) -> str:

@@ -2,7 +2,7 @@
 
 The steps, in their order, each named in `steps` when it changed something:
 
- 1. what nobody can see goes                                                        logic/visible.py
+ 1. what nobody can see goes; breaks of lines that the prompt folded are breaks      logic/visible.py, logic/fence.py
  2. thoughts go                                                                     logic/thoughts.py
  3. marks of the model's template go, and what stands behind them                   logic/specials.py
  4. labels go, and it ends where it begins to speak for somebody else               logic/labels.py
@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from conversations.logic import phrases
+from conversations.logic.fence import unfolded
 from conversations.logic.labels import Names, alone, names, unlabelled
 from conversations.logic.marks import linked, marked, unlinked, unmarked
 from conversations.logic.shortening import complete, shortened
@@ -113,6 +114,7 @@ def fit(draft: Draft) -> None:
 def _round(draft: Draft, who: Names) -> None:
     persona = draft.persona
     draft.change("control characters removed", visible(draft.text))
+    draft.change("line breaks unfolded", unfolded(draft.text))
     draft.change("thoughts removed", spoken(draft.text))
     draft.text = draft.text.strip()
     draft.change(f"cut to {LONGEST} characters", draft.text[:LONGEST])

@@ -3,10 +3,12 @@
 import secrets
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, URLValidator
 from django.db import models
 from django.db.models import Q
 
+from swwbot_site.lib import networks
 from swwbot_site.lib.addresses import tidy
 from swwbot_site.lib.leases import Leased
 
@@ -102,11 +104,16 @@ class Feed(Leased):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save, the address in its one spelling."""
-        self.clean()
+        self.url = tidy(self.url, "/comments")
         super().save(*args, **kwargs)
 
     def clean(self) -> None:
+        """What a person enters must be an address that we may speak to. Raises ValidationError."""
         self.url = tidy(self.url, "/comments")
+        try:
+            networks.allowed(self.url)
+        except networks.Refused as exc:
+            raise ValidationError({"url": str(exc)}) from exc
 
     @property
     def spoken(self) -> str:

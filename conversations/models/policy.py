@@ -1,10 +1,12 @@
 """The one row of the conversation's settings. Changing it takes effect in running engines at once."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
+
+TURN: Final = '[{"role": "user", "content": "Hello"}]'
 
 
 class ConversationPolicy(models.Model):
@@ -57,3 +59,13 @@ class ConversationPolicy(models.Model):
             value: Any = getattr(self, name)
             if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
                 raise ValidationError({name: 'A list of texts, none of them empty, for example ["one", "two"].'})
+        turns: Any = self.warmup
+        if not isinstance(turns, list) or not all(_turn(each) for each in turns):
+            raise ValidationError(
+                {"warmup": f"Write a list of turns, as {TURN}, each with a role (system, user, assistant) and a content."}
+            )
+
+
+def _turn(each: Any) -> bool:
+    content = each.get("content") if isinstance(each, dict) and each.get("role") in ("system", "user", "assistant") else None
+    return isinstance(content, str) and bool(content.strip())

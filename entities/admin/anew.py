@@ -14,7 +14,11 @@ from entities.models import RateLimit
 class Anew:
     """Name `anew` among the actions. It asks first: what is forgiven cannot be counted again."""
 
-    @admin.action(description="Begin limits anew", permissions=["change"])
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Whether this person may switch and try entities, and forgive posts, be it without changing what they are."""
+        return bool(request.user.has_perm("entities.operate_entity"))
+
+    @admin.action(description="Begin limits anew", permissions=["operate"])
     def anew(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Forgive the posts that the chosen limits, or those of the chosen entities, still see."""
         if "sure" not in request.POST:

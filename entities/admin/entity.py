@@ -5,48 +5,21 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.forms import BaseModelForm, ModelForm
+from django.forms import BaseModelForm
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from simple_history.admin import SimpleHistoryAdmin
 
 from entities import chronicle, read, switch, versions
 from entities.admin.anew import Anew
+from entities.admin.form import EntityForm
 from entities.admin.past import Past
-from entities.logic.turns import TURNS, sound
 from entities.models import Entity, Permit, RateLimit
-from entities.objections import objections
 from swwbot_site.lib import clock
 from swwbot_site.lib.adminkit import Inline, Waking, column, told
 from swwbot_site.lib.words import ago, short
-
-TEXTS = ("aliases", "triggers", "stop", "filter_out", "trim_after", "responds_to_these_ai", "interests")
-
-
-class EntityForm(ModelForm):  # type: ignore[type-arg]  # no parameter at run time
-    """An entity that every reader of its row can use, and that no plugin objects to."""
-
-    def clean(self) -> dict[str, Any]:
-        """Lists hold texts, warm-up turns hold role and content."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        for name in TEXTS:
-            value = cleaned.get(name) or []
-            if name in cleaned and not (isinstance(value, list) and all(isinstance(each, str) and each for each in value)):
-                self.add_error(name, 'A list of texts, none of them empty, for example ["one", "two"].')
-        turns = cleaned.get("warmup") or []
-        if not (isinstance(turns, list) and all(sound(turn) for turn in turns)):
-            self.add_error("warmup", f"Write {TURNS}.")
-        if not isinstance(cleaned.get("extra") or {}, dict):
-            self.add_error("extra", "An object, for example {}.")
-        return cleaned
-
-    def full_clean(self) -> None:
-        """Ask the plugins last, about the entity as it would be."""
-        super().full_clean()
-        if self.is_bound and self.has_changed() and not self.errors:
-            for problem in objections(self.instance):
-                self.add_error(None, problem)
 
 
 class Limits(Inline):
@@ -72,14 +45,14 @@ class EntityAdmin(Anew, Past, SimpleHistoryAdmin, Waking):  # type: ignore[misc]
         "slug",
         "username",
         "badge",
-        "why",
         "model_named",
         "response_chance",
         "priority",
-        "limited",
+        "remaining",
+        "free",
         "posting",
         "preferred_server",
-        "color",
+        "why",
     )
     list_display_links = ("slug", "username")
     list_filter = ("enabled", "hold", "responds_to_humans", "responds_to_all_ai", "prompt_format", "model")
@@ -107,10 +80,12 @@ class EntityAdmin(Anew, Past, SimpleHistoryAdmin, Waking):  # type: ignore[misc]
                 "fields": (
                     "system_prompt",
                     "user_prompt",
-                    ("prompt_format", "system_role", "messages_to_read"),
-                    ("add_newline_to_context", "add_entity_username", "keep_names"),
+                    ("prompt_format", "system_role"),
+                    ("messages_to_read", "keep_names"),
+                    ("add_newline_to_context", "add_entity_username"),
                     "warmup",
-                    ("use_traits", "style", "mood"),
+                    ("style", "mood"),
+                    "use_traits",
                 ),
             },
         ),
@@ -119,9 +94,10 @@ class EntityAdmin(Anew, Past, SimpleHistoryAdmin, Waking):  # type: ignore[misc]
             {
                 "classes": ("tab",),
                 "fields": (
-                    ("response_chance", "weight", "priority"),
-                    ("responds_to_humans", "responds_to_all_ai", "responds_to_these_ai"),
-                    ("max_age_s", "when_limited"),
+                    ("response_chance", "weight"),
+                    ("priority", "max_age_s"),
+                    ("responds_to_humans", "responds_to_all_ai"),
+                    ("responds_to_these_ai", "when_limited"),
                     ("triggers", "interests"),
                 ),
             },
@@ -132,10 +108,10 @@ class EntityAdmin(Anew, Past, SimpleHistoryAdmin, Waking):  # type: ignore[misc]
                 "classes": ("tab",),
                 "fields": (
                     ("temperature", "max_tokens"),
-                    ("top_p", "top_k", "min_p"),
-                    ("repeat_penalty", "frequency_penalty", "presence_penalty"),
-                    "stop",
-                    "cache_answers",
+                    ("top_p", "top_k"),
+                    ("min_p", "repeat_penalty"),
+                    ("frequency_penalty", "presence_penalty"),
+                    ("stop", "cache_answers"),
                 ),
             },
         ),
@@ -143,18 +119,25 @@ class EntityAdmin(Anew, Past, SimpleHistoryAdmin, Waking):  # type: ignore[misc]
             "Cleaning",
             {
                 "classes": ("tab",),
-                "fields": ("filter_out", "trim_after", ("newlines", "links", "markup"), ("max_similarity", "trim_whitespace"), "extra"),
+                "fields": (("filter_out", "trim_after"), ("newlines", "trim_whitespace"), ("links", "markup"), ("max_similarity", "extra")),
             },
         ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Entity]:
-        def number(rows: QuerySet[Any]) -> Coalesce:
-            own = rows.filter(entity=OuterRef("pk")).order_by().values("entity")
-            return Coalesce(Subquery(own.annotate(n=Count("pk")).values("n")), 0)
-
+        own = Permit.objects.filter(state="reserved", entity=OuterRef("pk")).order_by().values("entity")
         found: QuerySet[Entity] = super().get_queryset(request)
-        return found.annotate(limits_n=number(RateLimit.objects.all()), reserved_n=number(Permit.objects.filter(state="reserved")))
+        return found.annotate(reserved_n=Coalesce(Subquery(own.annotate(n=Count("pk")).values("n")), 0))
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list, each of its entities with what its limits leave now."""
+        found = super().get_changelist_instance(request)
+        rows = list(found.result_list)
+        quotas = read.quotas([row.pk for row in rows], clock.now())
+        for row in rows:
+            row.quota = quotas[row.pk]
+        found.result_list = rows
+        return found
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -163,11 +146,13 @@ class EntityAdmin(Anew, Past, SimpleHistoryAdmin, Waking):  # type: ignore[misc]
         known = object_id is not None and object_id.isdecimal() and len(object_id) < 19
         row = Entity.objects.filter(pk=int(object_id or 0)).first() if known else None
         ways = [
-            ("Preview of its prompt", "prompt-preview"),
-            ("Versions", "admin:entities_entity_history"),
-            ("Copy", "admin:entities_entity_copy"),
+            ("Preview of its prompt", "prompt-preview", request.user.has_perm("conversations.view_message")),
+            ("Try it", "entity-try", self.has_operate_permission(request)),
+            ("Versions", "admin:entities_entity_history", True),
+            ("Copy", "admin:entities_entity_copy", self.has_add_permission(request)),
+            ("Export", "entity-export", True),
         ]
-        beside = {"entity": row, "ways": [(text, reverse(name, args=[row.pk])) for text, name in ways] if row else []}
+        beside = {"entity": row, "ways": [(text, reverse(name, args=[row.pk])) for text, name, may in ways if may] if row else []}
         response: HttpResponse = super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **beside})
         return response
 
@@ -201,12 +186,12 @@ class EntityAdmin(Anew, Past, SimpleHistoryAdmin, Waking):  # type: ignore[misc]
         """Without the deletion of many: an entity's messages would go with it."""
         return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
 
-    @admin.action(description="Switch on", permissions=["change"])
+    @admin.action(description="Switch on", permissions=["operate"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Entity]) -> None:
         n = switch.enable(queryset.values_list("pk", flat=True), request.user.get_username())
         messages.success(request, f"{n} switched on.")
 
-    @admin.action(description="Switch off", permissions=["change"])
+    @admin.action(description="Switch off", permissions=["operate"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Entity]) -> None:
         who = request.user.get_username()
         n = switch.disable(queryset.values_list("pk", flat=True), f"switched off by {who}", who)
@@ -222,9 +207,16 @@ class EntityAdmin(Anew, Past, SimpleHistoryAdmin, Waking):  # type: ignore[misc]
     def model_named(self, row: Entity) -> str:
         return short(row.model, 40) if row.model else "(default)"
 
-    @column("limits", ordering="limits_n")
-    def limited(self, row: Any) -> int:
-        return int(row.limits_n)
+    @column("left now")
+    def remaining(self, row: Any) -> str:
+        if not row.quota.left:
+            return "no limits"
+        tight = min(row.quota.left, key=lambda one: (one.remaining, one.rule.posts))
+        return f"{tight.remaining} of {tight.rule}" if tight.rule.kind != "gap" else str(tight.rule)
+
+    @column("next free")
+    def free(self, row: Any) -> str:
+        return "now" if row.quota.allowed or row.quota.free_at is None else ago(row.quota.free_at, clock.now())
 
     @column("under way", ordering="reserved_n")
     def posting(self, row: Any) -> int:
@@ -232,7 +224,7 @@ class EntityAdmin(Anew, Past, SimpleHistoryAdmin, Waking):  # type: ignore[misc]
 
     @column("why off")
     def why(self, row: Entity) -> str:
-        return "" if row.enabled else short(row.disabled_reason, 60)
+        return "" if row.enabled else format_html('<span class="block" style="min-width: 16rem">{}</span>', short(row.disabled_reason, 100))
 
     @column("limits now")
     def left(self, row: Entity) -> SafeString:

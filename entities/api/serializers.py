@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from entities.models import Entity
+from entities.models import Entity, RateLimit
 
 
 class EntitySerializer(serializers.ModelSerializer[Entity]):
@@ -47,6 +47,8 @@ class WholeEntitySerializer(EntitySerializer):
     filter_out = serializers.ListField(child=serializers.CharField(), read_only=True)
     trim_after = serializers.ListField(child=serializers.CharField(), read_only=True)
     interests = serializers.ListField(child=serializers.CharField(), read_only=True)
+    triggers = serializers.ListField(child=serializers.CharField(), read_only=True)
+    warmup = serializers.ListField(child=serializers.DictField(), read_only=True)
     extra = serializers.DictField(read_only=True)
 
     class Meta(EntitySerializer.Meta):
@@ -58,6 +60,9 @@ class WholeEntitySerializer(EntitySerializer):
             "system_role",
             "add_newline_to_context",
             "add_entity_username",
+            "keep_names",
+            "warmup",
+            "use_traits",
             "temperature",
             "max_tokens",
             "top_p",
@@ -70,6 +75,12 @@ class WholeEntitySerializer(EntitySerializer):
             "filter_out",
             "trim_after",
             "trim_whitespace",
+            "newlines",
+            "links",
+            "markup",
+            "max_similarity",
+            "max_failures",
+            "triggers",
             "style",
             "mood",
             "interests",
@@ -98,3 +109,46 @@ class QuotaSerializer(serializers.Serializer[Any]):
     why = serializers.CharField()
     free_at = serializers.DateTimeField(allow_null=True, help_text="When it may post again; null: now.")
     limits = LeftSerializer(source="left", many=True)
+
+
+class LimitSerializer(serializers.ModelSerializer[RateLimit]):
+    """A limit and what it leaves now. `pending`: only posts under way are in the way, and free_at is when to look again."""
+
+    entity: serializers.SlugRelatedField[Entity] = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
+    feed: Any = serializers.SlugRelatedField(slug_field="name", read_only=True, allow_null=True)
+    remaining = serializers.IntegerField(source="standing.remaining", read_only=True)
+    free_at = serializers.DateTimeField(
+        source="standing.free_at", read_only=True, allow_null=True, help_text="When one more is free; null: now."
+    )
+    pending = serializers.BooleanField(source="standing.pending", read_only=True)
+
+    class Meta:
+        model = RateLimit
+        fields = ("id", "entity", "feed", "kind", "amount", "every", "remaining", "free_at", "pending")
+        read_only_fields = fields
+
+
+class ForgivenSerializer(serializers.Serializer[Any]):
+    """How many posts no limit counts any more."""
+
+    forgiven = serializers.IntegerField()
+
+
+class VersionSerializer(serializers.Serializer[Any]):
+    """What an entity was: `number` names it, `what` is made, changed or deleted, `fields` those that changed with it."""
+
+    number = serializers.IntegerField()
+    at = serializers.DateTimeField()
+    who = serializers.CharField()
+    why = serializers.CharField()
+    what = serializers.CharField()
+    fields = serializers.ListField(child=serializers.CharField())  # type: ignore[assignment]  # a value of that name
+
+
+class DifferenceSerializer(serializers.Serializer[Any]):
+    """One field that is not the same. `lines` are those of a unified diff: only long texts have them."""
+
+    field = serializers.CharField()
+    before = serializers.JSONField(allow_null=True)
+    after = serializers.JSONField(allow_null=True)
+    lines = serializers.ListField(child=serializers.CharField())

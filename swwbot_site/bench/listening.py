@@ -13,13 +13,13 @@ from typing import Final
 from django.conf import settings
 
 from conversations import cycle, ingest
-from conversations.analyse import GROUPED, LEAST
 from conversations.feed.values import FeedMessage, Generation, Page
 from conversations.logic import activity
 from conversations.logic.cast import Cast, heard
 from conversations.logic.detection import question
 from conversations.logic.grouping import groups
 from conversations.logic.haul import Haul, Target
+from conversations.logic.hearing import GROUPED, LEAST
 from conversations.logic.message import Line
 from conversations.logic.topics import topics
 from conversations.models import Feed, Message, Reply

@@ -31,6 +31,12 @@ def document() -> dict[str, Any]:
         }
 
 
+def entity(slug: str) -> dict[str, Any] | None:
+    """One entity as the tree of a configuration file that holds nothing else; None if there is no such entity."""
+    row = next((row for row in entities.entities() if row["slug"] == slug), None)
+    return {"escapes": "literal", "entities": [persona.show(row)]} if row else None
+
+
 def text() -> str:
     """The rows as JSON text, indented, with a newline at its end."""
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"

@@ -7,17 +7,19 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from django.db.models import JSONField, Model, QuerySet, TextField
+from django.contrib.admin.utils import get_fields_from_path
+from django.core.exceptions import PermissionDenied
+from django.db.models import IntegerField, JSONField, Model, QuerySet, TextField
 from django.forms import BaseModelForm, CharField, ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from swwbot_site.lib.leafing import Leafing, newest
 from swwbot_site.lib.wake import Channel, wake
 
 STATES: Final[dict[str, str]] = {
@@ -102,6 +104,14 @@ class Page(ModelAdmin):  # type: ignore[misc]  # django-unfold ships no types
         found: QuerySet[Any] = super().get_queryset(request)
         return found
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list; an action that this person is not offered is forbidden, and not passed over."""
+        wanted = request.POST.get("action") if request.method == "POST" else None
+        if wanted and wanted not in self.get_actions(request):
+            raise PermissionDenied
+        response: HttpResponse = super().changelist_view(request, extra_context)
+        return response
+
     def columns(self, form: "BaseModelForm[Any]") -> list[str]:
         """The columns that a form changed."""
         known = {field.name for field in form.instance._meta.concrete_fields}
@@ -140,11 +150,35 @@ class _Sealed:
 
 
 class Record(_Sealed, Page):
-    """A read-only page of a big table: never counted, newest first."""
+    """A read-only page of a table that may hold millions: never counted whole, and words are looked for in its newest rows."""
 
-    paginator = InfinitePaginator
+    paginator = Leafing
     actions: tuple[str, ...] | None = None
     list_select_related: bool | tuple[str, ...] = True
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        """The columns in which words are looked for; those with = before them are for `known`."""
+        return [name for name in self.search_fields if not name.startswith("=")]
+
+    def known(self, term: str) -> list[int]:
+        """The keys of rows that have this very number or id; each way has an index."""
+        found: list[int] = []
+        number = term.isascii() and term.isdecimal() and len(term) < 19
+        for name in (name[1:] for name in self.search_fields if name.startswith("=")):
+            if number or not isinstance(get_fields_from_path(self.model, name)[-1], IntegerField):
+                found += self.model._default_manager.filter(**{name: term}).values_list("pk", flat=True)[:100]
+        return found
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
+        """The row of this number or id, however old; otherwise what has these words, among the newest rows (`leafing.NEWEST`)."""
+        term = search_term.strip().replace("\x00", "")
+        if not term:
+            return queryset, False
+        exact = queryset.filter(pk__in=self.known(term))
+        if exact.exists():
+            return exact, False
+        words: tuple[QuerySet[Any], bool] = super().get_search_results(request, newest(queryset), term)
+        return words
 
 
 class Inline(TabularInline):  # type: ignore[misc]  # django-unfold ships no types
@@ -163,6 +197,7 @@ class Rows(_Sealed, Inline):
     """Read-only rows inside another row's page."""
 
     max_num = 0
+    per_page = 20
     can_delete = False
     show_change_link = True
 
@@ -176,6 +211,11 @@ def told(headers: Sequence[str], rows: Iterable[Iterable[object]]) -> SafeString
     """A small table inside a row's page, escaped; a dash for no rows."""
     cells = [[str(cell) for cell in row] for row in rows]
     return render_to_string("admin/told.html", {"headers": headers, "rows": cells}) if cells else SafeString("–")
+
+
+def link(text: str, url: str) -> SafeString:
+    """A link to another page, escaped."""
+    return format_html('<a class="font-medium text-primary-600 dark:text-primary-500" href="{}">{}</a>', url, text)
 
 
 def pretty(value: object) -> SafeString:

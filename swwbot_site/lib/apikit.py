@@ -1,178 +1,89 @@
 """What every view of the REST API has in common.
 
-Reading only: lists in pages, single rows, and one body for every refusal, `{"code": …, "detail": …}`. A view names its rows, its two
-serializers (short in lists, whole alone) and its filters; of the database it reads exactly the columns that the serializer shows.
+Lists in pages, single rows, and deeds: each is a POST, PATCH or DELETE that calls one verb and shows the row as it is then. A view names
+its rows, its two serializers (short in lists, whole alone), its filters, and the form of each deed; of the database it reads exactly the
+columns that the serializer shows.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Final, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
 
-from django import forms
-from django.core.exceptions import ImproperlyConfigured
-from django.core.exceptions import ValidationError as Unfit
-from django.db.models import BooleanField, Model, QuerySet
-from django_filters import rest_framework as filters
-from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema_field
-from rest_framework.exceptions import APIException, NotFound, ValidationError
-from rest_framework.filters import OrderingFilter
-from rest_framework.pagination import CursorPagination
-from rest_framework.permissions import IsAdminUser
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from rest_framework import status
+from rest_framework.generics import get_object_or_404
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.relations import SlugRelatedField
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.routers import DefaultRouter, Route
 from rest_framework.serializers import BaseSerializer
-from rest_framework.views import APIView, exception_handler
-from rest_framework.viewsets import GenericViewSet, ReadOnlyModelViewSet
+from rest_framework.viewsets import GenericViewSet
+
+from swwbot_site.lib import repeats
+from swwbot_site.lib.apischema import Schema
+from swwbot_site.lib.lists import Filters, Ordering, Pages
+from swwbot_site.lib.problems import Refusing
+from swwbot_site.lib.repeats import Key
+from swwbot_site.lib.rights import Guarded, Rights, Throttle
 
 M = TypeVar("M", bound=Model)
 
-LONGEST: Final = 200
-"""Rows of the longest page."""
 
-COMMON: Final = frozenset({"cursor", "limit", "ordering", "format"})
-"""Query parameters that every list understands."""
+class Base(Guarded, Refusing, GenericViewSet[M]):
+    """Who may, what is done once, what is asked for and what is shown."""
 
+    schema = Schema()
+    permission_classes = [Rights]
+    throttle_classes = [Throttle]
+    forms: ClassVar[Mapping[str, type[BaseSerializer[Any]]]] = {}
+    """Action → what its request may say."""
+    shapes: ClassVar[Mapping[str, type[BaseSerializer[Any]]]] = {}
+    """Action → what it shows, where that is not the row."""
+    _key: Key | None = None
 
-def problem(exc: Exception, context: Mapping[str, Any]) -> Response | None:
-    """The one body of every refusal; None for an error of the program, which Django reports."""
-    response = exception_handler(exc, dict(context))
-    if response is None:
-        return None
-    codes = exc.get_codes() if isinstance(exc, APIException) else {403: "permission_denied", 404: "not_found"}[response.status_code]
-    said = response.data
-    if isinstance(said, dict) and set(said) == {"detail"}:
-        said = said["detail"]
-    response.data = {"code": codes if isinstance(codes, str) else "invalid", "detail": _sentence(said)}
-    return response
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """A request with a key is one transaction with the record of its answer."""
+        if not repeats.carried(request):
+            return super().dispatch(request, *args, **kwargs)
+        with transaction.atomic():
+            return super().dispatch(request, *args, **kwargs)
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Whether it may be answered, and was not."""
+        super().initial(request, *args, **kwargs)
+        if repeats.carried(request):
+            self._key = repeats.key(request)
+            repeats.begin(self._key)
 
-def _sentence(said: Any) -> str:
-    if isinstance(said, Mapping):
-        return "; ".join(f"{name}: {_sentence(part)}" for name, part in said.items())
-    return " ".join(_sentence(part) for part in said) if isinstance(said, list) else str(said)
+    def handle_exception(self, exc: Exception) -> Response:
+        """The refusal; what was refused is not kept under its key."""
+        self._key = None
+        return super().handle_exception(exc)
 
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        """Keep what was answered under its key."""
+        done = super().finalize_response(request, response, *args, **kwargs)
+        if self._key is not None:
+            repeats.keep(self._key, done)
+        return done
 
-def describe_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """A step of the OpenAPI document's making: every operation may answer with a problem."""
-    text = {"type": "string"}
-    result["components"].setdefault("schemas", {})["Problem"] = {
-        "type": "object",
-        "description": "Why there is no answer: a stable code for programs, a sentence for people.",
-        "required": ["code", "detail"],
-        "properties": {"code": text, "detail": text},
-    }
-    answer = {"description": "A refusal.", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    for operations in result["paths"].values():
-        for operation in operations.values():
-            operation["responses"]["default"] = answer
-    return result
-
-
-@extend_schema_field(OpenApiTypes.BOOL)
-class Flag(filters.TypedChoiceFilter):  # type: ignore[misc]  # django-filter ships no types
-    """`true` or `false`, nothing else."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs |= {"choices": [("true", "true"), ("false", "false")], "coerce": lambda value: value == "true"}
-        super().__init__(*args, **kwargs)
+    def said(self, **context: Any) -> dict[str, Any]:
+        """The values of the request's form. Raises ValidationError."""
+        partial = self.request.method == "PATCH"
+        form = self.forms[self.action](data=self.request.data, partial=partial, context={**self.get_serializer_context(), **context})
+        form.is_valid(raise_exception=True)
+        return dict(form.validated_data)
 
 
-class Number(filters.NumberFilter):  # type: ignore[misc]  # django-filter ships no types
-    """A whole number."""
-
-    field_class = forms.IntegerField
-
-
-class Filter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
-    """The filters of one kind of rows."""
-
-    FILTER_DEFAULTS = {**FILTER_FOR_DBFIELD_DEFAULTS, BooleanField: {"filter_class": Flag}}
-
-
-class Filters(filters.DjangoFilterBackend):  # type: ignore[misc]  # django-filter ships no types
-    """Refuses what it does not know: a misspelt filter must not look like one that everything passes."""
-
-    def filter_queryset(self, request: Request, queryset: QuerySet[M], view: APIView) -> QuerySet[M]:
-        """The rows that pass. Raises ValidationError."""
-        known = {*self.get_filterset_class(view, queryset).base_filters, *COMMON}
-        strange = sorted(set(request.query_params) - known)
-        if strange:
-            raise ValidationError({name: f"no such parameter; there are {', '.join(sorted(known))}" for name in strange})
-        found: QuerySet[M] = super().filter_queryset(request, queryset, view)
-        return found
-
-
-class Ordering(OrderingFilter):
-    """One column, `-` before it for descending; a view lists those it can be ordered by."""
-
-    ordering_description = "Column to order by, - before it for descending."
-
-    def remove_invalid_fields(self, queryset: QuerySet[Any], fields: Iterable[str], view: APIView, request: Request) -> list[str]:
-        """The columns asked for. Raises ValidationError for one that is not offered."""
-        asked = list(fields)
-        offered = [name for name, _ in self.get_valid_fields(queryset, view, {"request": request})]
-        if len(asked) != 1 or asked[0].removeprefix("-") not in offered:
-            raise ValidationError({self.ordering_param: f"one of {', '.join(offered)}, with - before it for descending"})
-        return asked
-
-    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        """What the OpenAPI document says of it."""
-        offered = [sign + name for name in view.ordering_fields for sign in ("", "-")]
-        described = {"name": self.ordering_param, "in": "query", "required": False, "description": self.ordering_description}
-        return [{**described, "schema": {"type": "string", "enum": offered}}]
-
-
-class Pages(CursorPagination):
-    """Pages of 50 that stay right while rows come and go, however deep: `next` and `previous` are addresses, nothing is counted."""
-
-    page_size = 50
-    page_size_query_param = "limit"
-    page_size_query_description = f"Rows on a page, 1 … {LONGEST}."
-    max_page_size = LONGEST
-    ordering = None  # type: ignore[assignment]  # there is no order that fits every view
-
-    def get_page_size(self, request: Request) -> int:
-        """Rows on a page. Raises ValidationError."""
-        said = request.query_params.get("limit", str(self.page_size))
-        if not (said.isascii() and said.isdigit() and len(said) < 6 and 1 <= int(said) <= LONGEST):
-            raise ValidationError({"limit": f"a number from 1 to {LONGEST}"})
-        return int(said)
-
-    def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> tuple[str, ...]:
-        """The one column of the order. Raises ImproperlyConfigured if there is none, or if rows could share its values."""
-        order = [str(name) for name in queryset.query.order_by]
-        self.column: Any = queryset.model._meta.get_field(order[0].removeprefix("-")) if len(order) == 1 else None
-        if self.column is None or not self.column.unique:
-            raise ImproperlyConfigured(f"{type(view).__name__} has rows without a total order: pages of them would overlap")
-        return tuple(order)
-
-    def decode_cursor(self, request: Request) -> Any:
-        """Where the page begins, at a value that its column can have. Raises NotFound."""
-        cursor: Any = super().decode_cursor(request)
-        try:
-            value = self.column.to_python(cursor.position) if cursor and cursor.position else None
-        except Unfit as exc:
-            raise NotFound(self.invalid_cursor_message) from exc
-        if isinstance(value, str) and "\0" in value:
-            raise NotFound(self.invalid_cursor_message)
-        return cursor
-
-    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """What the OpenAPI document says of a page."""
-        address = {"type": ["string", "null"], "format": "uri"}
-        pages = {"next": address, "previous": address, "results": schema}
-        return {"type": "object", "required": list(pages), "properties": pages}
-
-
-class Rows(ReadOnlyModelViewSet[M]):
+class Rows(RetrieveModelMixin, ListModelMixin, Base[M]):
     """Rows of one kind. `ordering` is the default order, `ordering_fields` the columns one may ask for, all of them unique."""
 
-    permission_classes = [IsAdminUser]
     pagination_class = Pages
     filter_backends = [Filters, Ordering]
-    http_method_names = ["get", "head"]
+    http_method_names = ["get", "head", "post", "patch", "delete"]
     whole_class: ClassVar[type[BaseSerializer[Any]] | None] = None
     """The serializer of a row shown alone, if it shows more than in a list."""
     ordering: ClassVar[str] = "-id"
@@ -180,13 +91,27 @@ class Rows(ReadOnlyModelViewSet[M]):
 
     def get_serializer_class(self) -> type[BaseSerializer[M]]:
         """The serializer of this action."""
-        return self.whole_class if self.action == "retrieve" and self.whole_class else super().get_serializer_class()
+        return self.whole_class if self.action != "list" and self.whole_class else super().get_serializer_class()
 
     def get_queryset(self) -> QuerySet[M]:
         """The rows in their order, with the columns that the serializer shows and no others."""
         rows = super().get_queryset().order_by(self.ordering)
         shown, joined = _columns(self.get_serializer_class()(), rows.model)
         return rows.select_related(*joined).only(*shown)
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        """Only lists are filtered and ordered."""
+        return super().filter_queryset(queryset) if self.action == "list" else queryset
+
+    def pk(self) -> Any:
+        """The primary key of the row that the address names. Raises Http404."""
+        name = self.lookup_field
+        rows = super().get_queryset().values_list("pk", flat=True)
+        return get_object_or_404(rows, **{name: self.kwargs[self.lookup_url_kwarg or name]})
+
+    def shown(self, pk: Any, code: int = status.HTTP_200_OK) -> Response:
+        """A row as it is now. Raises Http404."""
+        return Response(self.get_serializer(get_object_or_404(self.get_queryset(), pk=pk)).data, status=code)
 
 
 def _columns(serializer: Any, model: type[Model]) -> tuple[list[str], list[str]]:
@@ -197,14 +122,33 @@ def _columns(serializer: Any, model: type[Model]) -> tuple[list[str], list[str]]
     return [f"{field.source}__{joined[field.source]}" if field.source in joined else str(field.source) for field in fields], list(joined)
 
 
-class One(GenericViewSet[Any]):
+class One(Base[Any]):
     """One thing that is always there and has no number; a view says in `get_object` which."""
 
-    permission_classes = [IsAdminUser]
     pagination_class = None
     filter_backends = []
-    http_method_names = ["get", "head"]
+    http_method_names = ["get", "head", "post", "patch"]
 
     def list(self, request: Request) -> Response:
         # Without a docstring: the OpenAPI document takes the view's.
+        return self.shown()
+
+    def shown(self) -> Response:
+        """It, as it is now."""
         return Response(self.get_serializer(self.get_object()).data)
+
+
+class Router(DefaultRouter):
+    """The addresses; a thing without a number is changed where it is shown."""
+
+    include_format_suffixes = False
+    routes = [
+        Route(
+            url=r"^{prefix}{trailing_slash}$",
+            mapping={"get": "list", "post": "create", "patch": "change"},
+            name="{basename}-list",
+            detail=False,
+            initkwargs={"suffix": "List"},
+        ),
+        *DefaultRouter.routes[1:],
+    ]

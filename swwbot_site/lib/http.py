@@ -12,6 +12,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from swwbot_site.lib import networks
 from swwbot_site.lib.errors import BotError
 
 HttpClient = httpx.AsyncClient
@@ -25,6 +26,9 @@ CONNECTIONS = 1024
 
 LARGEST = 32 * 1024 * 1024
 """Bytes of an answer that are read at most, by those who read with `whole`."""
+
+ANSWER = 1000
+"""Bytes of a webhook's answer that are kept."""
 
 
 class Transport(AiohttpTransport):
@@ -81,10 +85,13 @@ def _renamed(exc: httpx.TransportError) -> httpx.TransportError:
 
 
 def client() -> httpx.AsyncClient:
-    """A new client for this process and event loop. Make it after a fork, close it with the loop. Never follows redirects."""
+    """A new client for this process and event loop. Make it after a fork, close it with the loop.
+
+    It never follows redirects, and connects only to addresses that `networks` allows.
+    """
 
     def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60)
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60, socket_factory=networks.door)
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     return httpx.AsyncClient(transport=Transport(client=session), trust_env=False, follow_redirects=False)
@@ -117,3 +124,21 @@ async def post(http: httpx.AsyncClient, url: str, document: Mapping[str, Any], *
         raise NotTaken(f"{url} cannot be reached: {str(exc) or type(exc).__name__}") from exc
     if not response.is_success:
         raise NotTaken(f"{url} answered {response.status_code}: {response.text[:200]}")
+
+
+async def deliver(http: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float) -> tuple[int, str]:
+    """POST the bytes of a JSON document; returns the status and the beginning of the answer. Raises NotTaken if there was none."""
+    try:
+        request = http.build_request("POST", url, content=body, headers={"Content-Type": "application/json", **headers}, timeout=timeout_s)
+        response = await http.send(request, stream=True)
+        said = b""
+        try:
+            async for chunk in response.aiter_bytes():
+                said += chunk
+                if len(said) >= ANSWER:
+                    break
+        finally:
+            await response.aclose()
+    except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        raise NotTaken(f"{url} cannot be reached: {str(exc) or type(exc).__name__}") from exc
+    return response.status_code, said[:ANSWER].decode(errors="replace").replace("\0", "")

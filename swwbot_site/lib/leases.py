@@ -34,6 +34,10 @@ JUDGING: Final = 0x5359
 """The advisory locks of whoever judges the messages of a feed; the second number of each is the feed's."""
 
 
+REPEATING: Final = 0x535A
+"""The advisory locks of requests that are done once; the second number of each comes from their key."""
+
+
 class Leased(models.Model):
     """A row that one engine at a time may work on."""
 

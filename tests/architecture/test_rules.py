@@ -16,7 +16,7 @@ DOORS_IN = {
 OUTER = ("tasks", "admin", "api", "views")
 """The doors that only urls and the roof may open."""
 
-CONTENTS = ("cycle", "serve", "engine", "preview")
+CONTENTS = ("cycle", "serve", "engine", "preview", "rehearse")
 """The verbs that are tables of contents: they alone may call their siblings."""
 
 NO_VERBS = (
@@ -31,6 +31,7 @@ NO_VERBS = (
         "events",
         "lmstudio",
         "feed",
+        "figures",
         "health",
         "intake",
         "ledger",
@@ -41,6 +42,7 @@ NO_VERBS = (
         "outbox",
         "plugin",
         "portable",
+        "queue",
         "queued",
         "sight",
         "sitting",
@@ -52,6 +54,7 @@ NO_VERBS = (
     *("bounds", "chronicle", "errors", "objections", "strikes", "tidying"),
     *("ensembles", "voicing"),
     *("behaviors", "company", "compose", "stage", "weighing", "windows"),
+    *("asking", "imagined", "recorded"),
 )
 """What stands at an app's root beside its verbs."""
 
@@ -59,7 +62,7 @@ PEERS = ("cluster.lmstudio", "conversations.feed")
 IMPURE_IN_PEERS = ("client", "conversing", "emulator", "streaming")
 """A peer's modules that are no wire formats: they wait, and drive the connection."""
 
-IMPURE_IN_CONFIG = ("apply", "export", "ledger", "report", "sheaf", "watch")
+IMPURE_IN_CONFIG = ("apply", "export", "ledger", "report", "sheaf", "watch", "whatif")
 PURE_LIB = ("swwbot_site.lib.errors",)
 """The part of the ground that is standard library only."""
 

@@ -51,6 +51,7 @@ def town(count: int) -> None:
         build.event()
         build.share()
         build.notice()
+        build.scenario(entity=entity)
 
 
 def changes(row: Server | Entity | ClusterPolicy | LanguageModel, browser: Client, **over: object) -> dict[str, object]:

@@ -3,9 +3,9 @@
 import pytest
 
 from cluster.models import Generation
-from conversations import clean, convene, ensemble
+from conversations import clean, convene, cycle, ensemble
 from conversations.convene import Wish
-from conversations.models import Ensemble, Reply, Voice
+from conversations.models import Ensemble, Message, Reply, Voice
 from entities.models import Entity, Permit
 from swwbot_site.lib import clock
 from tests import build
@@ -57,6 +57,24 @@ def test_ensembles_that_eight_engines_advance_ask_everybody_once_in_order(post: 
         ids = [voice.reply.generation_id if voice.reply else voice.generation_id for voice in voices]
         assert None not in ids
         assert ids == sorted(ids, key=lambda pk: pk or 0)
+
+
+def test_who_is_asked_as_a_voice_while_its_message_is_judged_answers_once_and_nobody_waits_in_a_circle() -> None:
+    choir()
+    Entity.objects.update(response_chance=0.0)
+    feed = build.feed()
+    for n in range(16):
+        message = build.message(feed=feed, text="A, what is time?")
+        convene.convene(wish(n, who=("a",), message=message.pk, post=True), clock.now())
+
+    def work(worker: int) -> None:
+        for _ in range(2):
+            (cycle.judge if worker % 2 else ensemble.advance)(clock.now())
+
+    at_once(WORKERS, work)
+    assert Message.objects.filter(decided_at__isnull=True).count() == 0
+    assert Reply.objects.count() == Permit.objects.filter(state="reserved").count() == 16
+    assert Generation.objects.filter(reply=None, voice=None).count() == 0
 
 
 def test_one_key_in_eight_hands_begins_one_ensemble() -> None:

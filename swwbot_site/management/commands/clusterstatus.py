@@ -1,124 +1,104 @@
-"""`manage.py clusterstatus`: servers, memory and queue as the rows know them."""
+"""`manage.py clusterstatus`: servers, memory and queue as the rows know them, once or for as long as somebody watches."""
 
 import json
-from argparse import ArgumentParser
+import signal
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from threading import Event
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand
-from rich.console import RenderableType
-from rich.markup import escape
-from rich.table import Table
+from django.db import DatabaseError, connection
+from rich.live import Live
 from rich.text import Text
 
-from cluster.read import Held, Machine, overview
-from cluster.waiting import Waiting
-from cluster.warm import Warmth, report
+from cluster.read import overview
+from cluster.warm import report
 from conversations.read import stopped
 from swwbot_site.lib import clock, terminal
-from swwbot_site.lib.words import ago, span
+from swwbot_site.management import clusterview
 
-WIDTH = 24
-DAY = timedelta(days=1)
-COLOURS = ("blue", "cyan", "magenta", "yellow", "green", "bright_red", "bright_cyan", "bright_magenta")
-STATES = {"online": "green", "offline": "red", "misconfigured": "yellow", "rate-limited": "yellow", "unknown": "yellow"}
+DAY: Final = timedelta(days=1)
+USUAL_S: Final = 1.0
 
 
 class Command(BaseCommand):
     """Asks no server: it shows what the engines believe at this moment."""
 
-    help = "Shows servers with what they hold in memory, and what waits for which model."
+    help = "Shows servers with what they hold in memory, what loads, and what waits for which model."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The one switch."""
+        """Once or for a while, for people or machines."""
+        text = f"draw it anew every so many seconds (default {USUAL_S:g}) until Ctrl-C; with --json a line each time"
+        parser.add_argument("--watch", nargs="?", type=_interval, const=USUAL_S, metavar="SECONDS", help=text)
         parser.add_argument("--json", action="store_true", help="for machines")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Read and show."""
-        view, warmth, stop = overview(), report(clock.now() - DAY), stopped()
-        if options["json"]:
-            told = {**asdict(view), "warmth": asdict(warmth), "stopped": stop and asdict(stop)}
-            self.stdout.write(json.dumps(told, indent=2, default=str))
-            return
-        console = terminal.console(self.stdout)
-        if stop:
-            console.print(f"[bold red]{escape(str(stop))}[/]\n")
-        console.print(_servers(view.servers) if view.servers else "No server yet: add one in the admin, or import a configuration.")
-        console.print(f"\n[bold]Queue[/]: {view.waiting} wait, {view.running} are being answered")
-        if view.queue:
-            console.print(_queue(view.queue))
-        if warmth.preloads:
-            console.print(_warmth(warmth))
+        if options["watch"] is not None:
+            self._watch(options["watch"], machine=options["json"])
+        elif options["json"]:
+            self.stdout.write(json.dumps(_told(), indent=2, default=str))
+        else:
+            clusterview.show(terminal.console(self.stdout), overview(), report(clock.now() - DAY), stopped(), clock.now())
+
+    def _watch(self, seconds: float, *, machine: bool) -> None:
+        """Until SIGINT or SIGTERM, which end it as it should end. A database that is away for a while is waited for."""
+        with _stop() as stop:
+            if machine:
+                while not stop.is_set():
+                    self.stdout.write(json.dumps(_told(), default=str))
+                    self.stdout.flush()
+                    stop.wait(seconds)
+                return
+            console = terminal.console(self.stdout)
+            if not console.is_terminal:  # a pipe or a file: one picture after the other
+                while not stop.is_set():
+                    console.print(_drawn(console.width), "")
+                    stop.wait(seconds)
+                return
+            with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+                while not stop.is_set():
+                    live.update(_drawn(console.width), refresh=True)
+                    stop.wait(seconds)
 
 
-def _servers(servers: tuple[Machine, ...]) -> Table:
-    now = clock.now()
-    table = Table(title="Servers", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for name in ("server", "state", "memory", "", "in flight", "models"):
-        table.add_column(name, overflow="fold")
-    for one in servers:
-        state = "switched off" if not one.enabled else "draining" if one.draining and one.state == "online" else one.state
-        shown = f"[{STATES.get(one.state, 'white') if one.enabled else 'bright_black'}]{state}[/]"
-        if one.enabled and one.state != "online":
-            shown += f"\n{escape(one.reason or 'not asked yet')}" + (f", asked again {ago(one.retry_at, now)}" if one.retry_at else "")
-        table.add_row(
-            escape(one.name),
-            shown,
-            _bar(one),
-            f"{one.held_gb:.0f}/{one.budget_gb:.0f} GB",
-            f"{one.in_flight}/{one.slots}",
-            _models(one, now),
-        )
-    return table
+def _drawn(width: int) -> Any:
+    try:
+        return clusterview.whole(overview(), None, stopped(), clock.now(), width)
+    except DatabaseError as error:
+        connection.close()
+        return Text(f"The database does not answer: {str(error).splitlines()[0]}\nWaiting for it.", style="red")
 
 
-def _bar(server: Machine) -> RenderableType:
-    """The memory, one colour a model, a dot for what is free."""
-    full = max(server.budget_gb, server.held_gb)
-    bar, used = Text(), 0
-    for number, held in enumerate(server.held):
-        cells = min(WIDTH - used, max(1, round(WIDTH * held.gb / full)))
-        bar.append(("█" if held.state == "loaded" else "▒") * cells, style=COLOURS[number % len(COLOURS)])
-        used += cells
-    bar.append("·" * (WIDTH - used), style="bright_black")
-    return bar
+def _told() -> dict[str, Any]:
+    """The same for machines."""
+    stop = stopped()
+    return {**asdict(overview()), "warmth": asdict(report(clock.now() - DAY)), "stopped": stop and asdict(stop)}
 
 
-def _doing(held: Held, now: datetime) -> str:
-    """What a model does there now."""
-    if held.progress is not None:
-        return f"loading, about {held.progress:.0%}, for {span(now - held.since)}"
-    if held.state != "loaded":
-        return held.state
-    resting = f", failed too often, asked again {ago(held.rest_until, now)}" if held.rest_until and held.rest_until > now else ""
-    return f"{held.in_flight}/{held.slots}{', pinned' * held.pinned}{resting}"
+@contextmanager
+def _stop() -> Iterator[Event]:
+    """Set by SIGINT and SIGTERM while the block runs."""
+    stop = Event()
+    before: dict[int, Callable[..., Any] | int | None] = {
+        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _models(server: Machine, now: datetime) -> Text:
-    lines = Text()
-    for number, held in enumerate(server.held):
-        lines.append("\n" * bool(number))
-        lines.append("■ ", style=COLOURS[number % len(COLOURS)])
-        lines.append(f"{held.model} {held.gb:.0f} GB, {_doing(held, now)}")
-    return lines or Text("–")
-
-
-def _queue(queue: tuple[Waiting, ...]) -> Table:
-    now = clock.now()
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for name in ("model", "waiting", "by priority", "longest", "why"):
-        table.add_column(name, overflow="fold")
-    for one in queue:
-        bands = ", ".join(f"{name} {count}" for name, count in one.bands.items())
-        table.add_row(escape(one.model), str(one.count), bands, span(now - one.since), escape(one.why))
-    return table
-
-
-def _warmth(warmth: Warmth) -> str:
-    """One line about the guesses."""
-    rate = "" if warmth.hit_rate is None else f" ({warmth.hit_rate:.0%} of those known)"
-    return (
-        f"\n[bold]Loaded before anybody asked[/], in a day: {warmth.preloads}, {warmth.hits} were asked for{rate}, "
-        f"{warmth.misses} for nothing ({warmth.wasted_gb:.0f} GB)"
-    )
+def _interval(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 3600:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds between 0.1 and 3600")
+    return seconds

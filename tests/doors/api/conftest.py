@@ -5,8 +5,11 @@ import pytest
 from conversations.models import Feed
 from tests import build
 
-LISTS = ("servers", "models", "placements", "generations", "entities", "feeds", "messages", "replies", "engines", "events")
-THINGS = ("status", "policy")
+LISTS = (
+    *("servers", "models", "placements", "generations", "entities", "limits", "feeds", "messages", "replies", "ensembles"),
+    *("engines", "events", "webhooks", "deliveries"),
+)
+THINGS = ("status", "policy", "conversation-policy", "posting", "configuration")
 NASTY = "<script>alert(1)</script> \" ' & \u2028 {{ 7*7 }}"
 
 
@@ -25,7 +28,8 @@ def town(count: int) -> None:
         )
         build.reply(state="posted", message=message, entity=entity, generation=done, permit=permit, verdict={"dice": 0.5})
         build.engine()
-        build.event(detail={"seconds": 1.5})
+        build.delivery(event=build.event(detail={"seconds": 1.5}))
+        build.ensemble(message=message, synthesizer=entity)
 
 
 @pytest.fixture

@@ -525,8 +525,8 @@ def test_one_copy_too_many_leaves_when_it_is_unused() -> None:
     assert not decided(state([server(1), server(2)], [model(rate=2.0)], twice)).unloads
 
 
-def test_a_duplicate_and_a_replaced_version_leave_when_idle() -> None:
-    assert [u.placement_id for u in decided(state([server(1)], [model()], [placed(1), placed(2, duplicate=True)])).unloads] == [2]
+def test_one_that_was_told_to_and_a_replaced_version_leave_when_idle() -> None:
+    assert [u.placement_id for u in decided(state([server(1)], [model()], [placed(1), placed(2, dismissed=True)])).unloads] == [2]
     versions = [model(1, successor_id=2), model(2)]
     held = [placed(1, 1, 1), placed(2, 1, 2)]
     assert [u.placement_id for u in decided(state([server(1)], versions, held)).unloads] == [1]

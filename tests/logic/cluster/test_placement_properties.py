@@ -95,7 +95,7 @@ def _furnish(
                 since=draw(MOMENTS),
                 used_at=draw(st.one_of(st.none(), MOMENTS)),
                 served=draw(st.booleans()),
-                duplicate=draw(st.integers(0, 5)) == 0,
+                dismissed=draw(st.integers(0, 5)) == 0,
             )
         )
         free -= models[i].need_gb
@@ -144,7 +144,7 @@ def kept(cluster: ClusterState, demand: list[Demand], policy: PlanPolicy, decisi
     """Everything that a plan may not break."""
     servers = cluster.servers
     held = {p.id: p for p in cluster.all()}
-    offers = {(o.server_id, o.model_id): o for some in cluster.offers.values() for o in some}
+    offers = {(o.server_id, o.model_id): o for some in cluster.offers.values() for o in some.values()}
 
     given: Counter[int] = Counter()
     for seat in decision.seats:
@@ -213,7 +213,7 @@ def test_equal_input_gives_an_equal_plan_in_whatever_order_rows_come(cluster, de
         return copy
 
     models = dict(mixed(cluster.models.items()))
-    offers = mixed(o for some in cluster.offers.values() for o in some)
+    offers = mixed(o for some in cluster.offers.values() for o in some.values())
     other = ClusterState(mixed(cluster.servers.values()), models, mixed(cluster.all()), offers, disk=cluster.disk)
     assert plan(cluster, demand, policy, NOW) == plan(other, mixed(demand), policy, NOW)
 

@@ -9,10 +9,11 @@ import pytest
 from django.db import transaction
 
 from conversations import company, cycle
-from conversations.analyse import LEAST, analyse
+from conversations.analyse import analyse
 from conversations.feed.emulator import Emulator as Chat
 from conversations.feed.emulator.quirks import Quirks
 from conversations.logic.grouping import is_private
+from conversations.logic.hearing import LEAST
 from conversations.logic.scene import Scene
 from conversations.models import Feed, Message, Reply
 from conversations.windows import Windows
@@ -136,7 +137,8 @@ def test_a_window_ends_at_a_long_silence_and_shows_as_many_lines_as_are_wanted()
 
 
 @pytest.mark.django_db
-def test_windows_of_a_batch_are_those_of_each_message_alone() -> None:
+@pytest.mark.parametrize("most", [10**9, 1])
+def test_windows_of_a_batch_are_those_of_each_message_alone(most: int) -> None:
     dice = Random(1)
     feed = build.feed(detected="kv")
     base = clock.millis(clock.now())
@@ -146,10 +148,11 @@ def test_windows_of_a_batch_are_those_of_each_message_alone() -> None:
         )
         for _ in range(60)
     ]
-    batch = Windows((row.feed_id, row.conversation) for row in rows[20:])
+    batch = Windows(((row.feed_id, row.conversation) for row in rows[20:]), most)
     for row in rows[20:]:
         alone = Windows().before(row, 7)
         assert batch.before(row, 7) == alone
+        assert len(batch._read) <= (2 if most > 1 else 1)
         before = [one for one in rows if one.conversation == row.conversation and (one.timestamp, one.pk) < (row.timestamp, row.pk)]
         expected = sorted(before, key=lambda one: (one.timestamp, one.pk))[-7:]
         assert [one.id for one in alone] == [one.pk for one in expected]

@@ -340,6 +340,42 @@ def test_a_plugin_that_raises_ends_that_answer_and_no_other() -> None:
     assert "The plugin nosy failed in after_reply: KeyError: 'oh no'" in bad.reason
 
 
+def meddles(part: str, value: Any) -> Callable[..., None]:
+    """A plugin that leaves this in a draft."""
+
+    def work(draft: Any) -> None:
+        setattr(draft, part, value)
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "state"),
+    [
+        ("why", "no\x00\ud800", "dropped"),
+        ("why", "\x00", "dropped"),
+        ("steps", [object()], "failed"),
+        ("steps", None, "failed"),
+        ("steps", ["\x00"], "ready"),
+        ("others", None, "ready"),
+        ("limit", 10**9, "ready"),
+        ("persona", None, "ready"),
+        ("text", "\x00\ud800 Hi.", "ready"),
+    ],
+)
+@committed
+def test_whatever_a_plugin_leaves_in_a_draft_the_next_answers_are_cleaned(part: str, value: Any, state: str) -> None:
+    reply = written("Hello there. " * 100)
+    with plugin(after_reply=meddles(part, value)):
+        clean.clean(clock.now())
+    reply.refresh_from_db()
+    assert reply.state == state
+    assert len(reply.text) <= 240
+    assert bool(reply.text) == (state == "ready")
+    assert "\x00" not in reply.reason
+    assert permit(reply) == ("reserved" if state == "ready" else "refunded")
+
+
 def test_a_plugin_that_leaves_no_text_is_told() -> None:
     def after_reply(draft: Any) -> None:
         draft.text = None

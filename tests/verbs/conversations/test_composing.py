@@ -10,6 +10,7 @@ from cluster.models import LanguageModel
 from conversations.compose import compose
 from conversations.logic.message import Line
 from conversations.logic.prompt import Draft, TooLong
+from conversations.logic.sane import Unsound
 from conversations.models import ConversationPolicy
 from entities import read
 from entities.models import Entity
@@ -164,6 +165,49 @@ def test_a_plugin_that_fails_ends_the_answer_and_is_named(plugin: Any) -> None:
     plugin(Breaks(), "breaks")
     with pytest.raises(PluginFailed, match="The plugin breaks failed in before_prompt: IndexError"):
         composed(build.entity())
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("lines", []),
+        ("lines", None),
+        ("lines", ["Ann: why?"]),
+        ("system", None),
+        ("model", 3),
+        ("sampling", {"top_p": float("nan")}),
+        ("sampling", {"seed": "x"}),
+        ("max_tokens", 0),
+        ("max_tokens", 1.5),
+        ("stop", [None]),
+        ("messages", [{"role": "root", "content": "x"}]),
+        ("messages", [{"role": "user", "content": None}]),
+        ("warmup", ["Hello"]),
+        ("dropped", [object()]),
+    ],
+)
+def test_a_plugin_that_leaves_no_request_ends_the_answer_and_the_part_is_named(plugin: Any, part: str, value: Any) -> None:
+    class Breaks:
+        @hookimpl
+        def before_prompt(self, draft: Draft) -> None:
+            setattr(draft, part, value)
+
+    plugin(Breaks(), "breaks")
+    with pytest.raises(Unsound, match=f"left something in .*{part}"):
+        composed(build.entity())
+
+
+def test_what_a_plugin_leaves_can_be_stored(plugin: Any) -> None:
+    class Breaks:
+        @hookimpl
+        def before_prompt(self, draft: Draft) -> None:
+            draft.messages = [{"role": "user", "content": "a\x00b\ud800"}]
+            draft.model = "a\x00b"
+            draft.dropped.append("\x00c")
+
+    plugin(Breaks(), "breaks")
+    made = composed(build.entity())
+    assert (made.messages[0]["content"], made.model, made.dropped) == ("ab\ufffd", "ab", ["c"])
 
 
 @pytest.mark.parametrize(

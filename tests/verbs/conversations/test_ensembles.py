@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cluster.models import Generation
-from conversations import admit, clean, convene, ensemble, ensembles
+from conversations import admit, clean, convene, cycle, ensemble, ensembles
 from conversations.convene import Wish
 from conversations.logic.ensemble import BadPrompt, Refused
 from conversations.models import Ensemble, Message, Reply, Voice
@@ -415,6 +415,20 @@ def test_who_has_answered_the_message_already_is_heard_and_not_posted_again(choi
     assert (voice.state, voice.text, voice.reply) == ("done", "A river.", None)
     assert "not posted" in voice.reason
     assert message.replies.filter(entity=choir["ann"]).count() == 1
+
+
+def test_a_message_that_a_voice_answers_before_it_is_judged_is_judged_and_answered_by_the_others() -> None:
+    message = build.message(text="Ann and Bo, what is time?")
+    Entity.objects.update(response_chance=0.0)
+    ask(who=("ann",), message=message.pk, post=True)
+    advance()
+    cycle.judge(clock.now())
+    message.refresh_from_db()
+    assert message.decided_at is not None
+    assert message.verdict["yes"] == ["bo"]
+    assert "already" in message.verdict["no"]["ann"]
+    assert sorted(Reply.objects.values_list("entity__slug", "mode")) == [("ann", "voice"), ("bo", "directed")]
+    assert sorted(Permit.objects.values_list("state", flat=True)) == ["refunded", "reserved", "reserved"]
 
 
 def test_a_held_voice_is_waited_for_and_then_passed_over(choir: dict[str, Entity]) -> None:

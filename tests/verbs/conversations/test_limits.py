@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from cluster.models import Generation
 from conversations import admit, cycle
+from conversations.logic import turnstile
 from conversations.models import Feed, Message, Reply
 from entities import limits, spend
 from entities.models import Entity, Permit
@@ -70,7 +71,7 @@ def test_who_waits_is_admitted_when_the_limit_allows_with_the_request_of_the_dec
     spend.spend(first.permit_id, now)
     assert admit.admit(now + timedelta(seconds=4)) == 0
     second.refresh_from_db()
-    assert second.permit_at == now + timedelta(seconds=4) + admit.LOOK
+    assert second.permit_at == now + timedelta(seconds=4) + turnstile.LOOK
     assert admit.admit(now + timedelta(seconds=55)) == 0
     assert admit.next_at() == now + timedelta(seconds=60)
     assert admit.admit(now + timedelta(seconds=59)) == 0
@@ -176,7 +177,7 @@ def test_the_first_of_a_line_asks_for_all_and_nobody_else_does() -> None:
     with CaptureQueriesContext(connection) as asked:
         assert admit.admit(now + timedelta(seconds=1)) == 0
     assert len(asked) < 8
-    assert admit.next_at() == Reply.objects.get(pk=first.pk).permit_at == now + admit.LOOK
+    assert admit.next_at() == Reply.objects.get(pk=first.pk).permit_at == now + turnstile.LOOK
     assert not Permit.objects.filter(state="reserved").exists()
 
 
@@ -251,7 +252,7 @@ def test_a_reset_lets_the_line_go_on(asked: Callable[..., Entity]) -> None:
     free()
     assert admit.admit(clock.now() + timedelta(seconds=2)) == 0
     assert limits.reset(who.pk, "minute", "ann") == 1
-    assert admit.admit(clock.now() + timedelta(seconds=2) + admit.LOOK) == 1
+    assert admit.admit(clock.now() + timedelta(seconds=2) + turnstile.LOOK) == 1
 
 
 def test_common_limits_count_everybody() -> None:

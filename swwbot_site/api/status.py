@@ -1,32 +1,25 @@
-"""The REST API's addresses: `/api/v1/` with everything, `/api/schema/` its OpenAPI document, `/api/docs/` the same for people."""
+"""Everything at one moment, and what happened, in `/api/v1/`."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.contrib.admin.views.decorators import staff_member_required
-from django.urls import include, path
 from django_filters import rest_framework as filters
-from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer
 from drf_spectacular.utils import extend_schema, extend_schema_serializer, extend_schema_view
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework import serializers
-from rest_framework.routers import DefaultRouter
 
 from cluster import read as cluster
 from cluster import warm
 from cluster.api.overview import OverviewSerializer, WarmthSerializer
-from cluster.api.views import GenerationView, ModelView, PlacementView, PolicyView, ServerView
 from cluster.read import Overview
 from cluster.warm import Warmth
 from conversations import read as conversations
 from conversations.api.serializers import PaceSerializer, SourceSerializer, WorkerSerializer
-from conversations.api.views import EngineView, FeedView, MessageView, ReplyView
 from conversations.read import Pace, Source, Worker
-from entities.api.views import EntityView
 from swwbot_site.lib import clock
-from swwbot_site.lib.apikit import Filter, One, Rows
+from swwbot_site.lib.apikit import One, Rows
 from swwbot_site.lib.events import Level
+from swwbot_site.lib.lists import Filter
 from swwbot_site.models import Event
 
 LATELY: Final = timedelta(minutes=5)
@@ -108,26 +101,3 @@ class StatusView(One):
             pace=conversations.pace(now - LATELY),
             warmth=warm.report(now - DAY),
         )
-
-
-router = DefaultRouter()
-router.include_format_suffixes = False
-router.register("status", StatusView, basename="status")
-router.register("servers", ServerView)
-router.register("models", ModelView)
-router.register("placements", PlacementView)
-router.register("generations", GenerationView)
-router.register("policy", PolicyView, basename="policy")
-router.register("entities", EntityView)
-router.register("feeds", FeedView)
-router.register("messages", MessageView)
-router.register("replies", ReplyView)
-router.register("engines", EngineView)
-router.register("events", EventView)
-
-app_name = "api"
-urlpatterns = [
-    path("v1/", include(router.urls)),
-    path("schema/", SpectacularAPIView.as_view(renderer_classes=[OpenApiJsonRenderer2, OpenApiYamlRenderer]), name="schema"),
-    path("docs/", staff_member_required(SpectacularSwaggerSplitView.as_view(url_name="api:schema")), name="docs"),
-]

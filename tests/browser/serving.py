@@ -1,0 +1,55 @@
+"""The site on a real ASGI server, as `up` runs it: with streams. The usual live server is WSGI and has none."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from django.core.asgi import get_asgi_application
+from django.db import connections
+from playwright.sync_api import Browser, Page
+
+from swwbot_site.monitoring import stream
+from tests.harness import until
+
+
+class Served:
+    """The site at `url`, until it is stopped."""
+
+    def __init__(self, port: int = 0) -> None:
+        connections.settings["default"]["CONN_MAX_AGE"] = 0  # as swwbot_site.asgi has it
+        config = uvicorn.Config(
+            get_asgi_application(), host="127.0.0.1", port=port, lifespan="off", log_level="error", timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, name="asgi", daemon=True)
+        self._thread.start()
+        until(lambda: self._server.started, what="the ASGI server")
+        self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def _run(self) -> None:
+        self._server.run()
+        connections.close_all()
+
+    def stop(self) -> None:
+        stream.close()  # as swwbot_site.asgi does when it is told to stop
+        self._server.should_exit = True
+        self._thread.join(10)
+        assert not self._thread.is_alive(), "the ASGI server did not stop"
+
+
+@contextmanager
+def logged_in(browser: Browser, url: str, cookie: str, complaints: list[str]) -> Iterator[Page]:
+    """A page with somebody's session, which must end without complaints."""
+    context = browser.new_context(base_url=url, viewport={"width": 1280, "height": 900})
+    context.add_cookies([{"name": "sessionid", "value": cookie, "url": url}])
+    context.set_default_timeout(10_000)
+    page = context.new_page()
+    page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    try:
+        yield page
+    finally:
+        context.close()
+    assert complaints == []
