@@ -87,7 +87,14 @@ UNFOLD: Final[dict[str, Any]] = {
                     _item("Failed tasks", "error", "django_q_failure"),
                 ],
             },
-            {"title": "People", "items": [_item("Users", "person", "auth_user"), _item("Groups", "group", "auth_group"), _item("Tokens", "key", "swwbot_site_token")]},
+            {
+                "title": "People",
+                "items": [
+                    _item("Users", "person", "auth_user"),
+                    _item("Groups", "group", "auth_group"),
+                    _item("Tokens", "key", "swwbot_site_token"),
+                ],
+            },
         ],
     },
 }

@@ -84,7 +84,8 @@ def _of(kind: type[Model]) -> Iterator[tuple[str, str]]:
         if field in page.list_filter:
             for value in kind._default_manager.order_by().values_list(field, flat=True).distinct()[:8]:
                 yield f"{model} list, {field} {value}", f"{there}?{urlencode({f'{field}__exact': value})}"
-    sortable = [number for number, name in enumerate(page.list_display, 1) if page.sortable_by is None or name in page.sortable_by]
+    first = 1 if page.actions or getattr(page, "deeds", ()) else 0  # where there are actions, the boxes to tick come before all columns
+    sortable = [number for number, name in enumerate(page.list_display, first) if page.sortable_by is None or name in page.sortable_by]
     for column in sorted({*sortable[:1], *sortable[-1:]}):
         yield f"{model} list, by column {column}", f"{there}?o={column}"
     if (pk := _last(kind)) is not None:

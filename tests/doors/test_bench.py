@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from conversations.models import Message, Reply
-from swwbot_site.bench import chatter, figures, listening, planning
+from swwbot_site.bench import chatter, crowd, figures, listening, pages, planning
 from swwbot_site.lib import clock
 
 
@@ -72,3 +72,13 @@ def test_the_pure_analysis_is_timed_part_by_part() -> None:
 def test_listening_to_nothing_is_refused(words: tuple[str, str]) -> None:
     with pytest.raises(CommandError, match="at least 1"):
         call_command("bench", "listening", *words)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_page_is_measured_over_the_rows_that_the_database_writes_itself() -> None:
+    crowd.settle(60, 20, lambda _: None)
+    found = pages.measure(1)
+    told = {str(row["page"]): row for row in found["pages"]}  # type: ignore[attr-defined]
+    assert {row["status"] for row in told.values()} <= {200, 302}
+    assert {"admin:index", "message list", "message row", "reply list, 'garden'", "why-reply", "generation list, state queued"} <= set(told)
+    assert all(row["queries"] <= 20 for row in told.values())

@@ -317,7 +317,9 @@ def test_answers_are_lively_repeatable_and_about_what_was_said():
         assert "".join(voice.pieces(text)) == text
 
 
-@pytest.mark.parametrize(("habit", "mark"), [("long", None), ("think", "<think>"), ("thought", "<think>"), ("leak", "\nUser:"), ("skip", "[SKIP]")])
+@pytest.mark.parametrize(
+    ("habit", "mark"), [("long", None), ("think", "<think>"), ("thought", "<think>"), ("leak", "\nUser:"), ("skip", "[SKIP]")]
+)
 def test_bad_answers_have_their_marks(habit, mark):
     text = voice.answer(HELLO, 1, habit)[1]
     assert mark in text if mark else len(text) > 2000
