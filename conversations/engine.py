@@ -6,6 +6,7 @@ its heart, takes back what dead engines held, and watches for the end of the shi
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final
 
 import psycopg
@@ -133,7 +134,7 @@ class _Shift:
             except TimeoutError:
                 continue
             # What rings meanwhile is done in one turn. A turn that took long is not begun again at once: others use the database too.
-            await asyncio.sleep(begun + max(loop.pace_s, 2 * took - LONG_S) - clock())
+            await _rest(begun + max(loop.pace_s, 2 * took - LONG_S) - clock(), self.stopping)
 
     async def _watch(self) -> None:
         """Look whether the shift should end before its time, or faster."""
@@ -173,6 +174,13 @@ class _Shift:
             except Exception:  # a heart that stops would cost every lease
                 log.exception("engine.beat_failed")
             await asyncio.sleep(BEAT.total_seconds())
+
+
+async def _rest(seconds: float, event: asyncio.Event) -> None:
+    """Wait so long, or until the event is set."""
+    if seconds > 0:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), seconds)
 
 
 async def _first(*events: asyncio.Event) -> None:

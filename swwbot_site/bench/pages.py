@@ -45,13 +45,15 @@ def run(
         return {"machine": machine(), **measure(times, tell)}
 
 
-def measure(times: int, tell: Callable[[str], object] = lambda _: None) -> dict[str, object]:
-    """The pages over the rows that are there."""
+def measure(
+    times: int, tell: Callable[[str], object] = lambda _: None, wanted: Callable[[str], bool] = lambda _: True
+) -> dict[str, object]:
+    """The pages (those whose names are wanted) over the rows that are there."""
     user = get_user_model()._default_manager.create_superuser("bench", password="")
     client = Client(SERVER_NAME="localhost", raise_request_exception=True)
     client.force_login(user)
     rows = []
-    for name, address in pages():
+    for name, address in filter(lambda page: wanted(page[0]), pages()):
         tell(f"measuring {name}")
         rows.append({"page": name, **_timed(client, address, times)})
     rows.sort(key=lambda row: -float(str(row["p95_ms"])))

@@ -77,8 +77,8 @@ def test_listening_to_nothing_is_refused(words: tuple[str, str]) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_every_page_is_measured_over_the_rows_that_the_database_writes_itself() -> None:
     crowd.settle(60, 20, lambda _: None)
-    found = pages.measure(1)
+    found = pages.measure(1, wanted=lambda name: name.endswith((" list", " row", "queued", "'garden'")) or name.startswith("why"))
     told = {str(row["page"]): row for row in found["pages"]}  # type: ignore[attr-defined]
     assert {row["status"] for row in told.values()} <= {200, 302}
-    assert {"admin:index", "message list", "message row", "reply list, 'garden'", "why-reply", "generation list, state queued"} <= set(told)
-    assert all(row["queries"] <= 20 for row in told.values())
+    assert {"message list", "message row", "reply list, 'garden'", "why-reply", "generation list, state queued"} <= set(told)
+    assert {name: row["queries"] for name, row in told.items() if row["queries"] >= 20} == {}

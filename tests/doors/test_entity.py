@@ -74,7 +74,7 @@ def test_who_gives_up_waiting_calls_the_trial_off() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_one_is_tried_on_a_real_server_and_nothing_is_posted(studio: Callable[..., Studio]) -> None:
     studio(models=["maker/small:4"])
-    build.entity(slug="sage", username="Sage", model="maker/small")
+    build.entity(slug="sage", username="Sage", model="maker/small", max_tokens=20)
     with engines():
         told = json.loads(run("try", "sage", "What", "is", "rain?", "--json"))
     assert told["state"] == "done"

@@ -10,7 +10,9 @@ from cluster.lmstudio.emulator import Emulator as Studio
 from cluster.models import Generation
 from conversations.feed.emulator import Emulator as Chat
 from conversations.models import Message, Reply
-from swwbot_site.lib.hooks import manager
+from swwbot_site.lib.hooks import hookimpl, manager
+from swwbot_site.lib.loops import Context, Loop
+from swwbot_site.lib.wake import Channel
 from tests import build
 from tests.harness import engines, until
 from tests.plugins import tide
@@ -43,3 +45,27 @@ def test_a_plugin_of_the_setting_takes_part_in_everything(plugged: None, studio:
     assert answer["text"].endswith(" ~")
     assert tide.HEARD["reply.ready"] == 1
     assert tide.HEARD["generation.done"] + tide.HEARD["reply.posted"] >= 1
+
+
+def test_a_loop_that_rests_for_long_keeps_no_engine_from_its_end(transactional_db: None) -> None:
+    turns: list[int] = []
+
+    class Slow:
+        @hookimpl
+        def engine_loops(self) -> tuple[Loop, ...]:
+            async def turn(context: Context) -> float:
+                turns.append(1)
+                context.ring(Channel.EVENTS)
+                return 600.0
+
+            return (Loop(name="slow", channel=Channel.EVENTS, turn=turn, pace_s=600.0),)
+
+    slow = Slow()
+    manager.register(slow)
+    try:
+        with engines() as (one,):
+            until(lambda: turns, 20, "a turn")
+        assert one.why == "the test is over"
+        assert len(turns) == 1
+    finally:
+        manager.unregister(slow)
