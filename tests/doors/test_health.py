@@ -59,7 +59,7 @@ def test_metrics_are_read_from_rows(client: Client, db: None) -> None:
     build.reply(state="posted")
     text = client.get("/metrics").content.decode()
     for line in (
-        'swwbot_queue{model="gemma"} 1.0',
+        'swwbot_queue{band="medium",model="gemma"} 1.0',
         'swwbot_seats{server="Mac"} 1.0',
         'swwbot_memory_held_gb{server="Mac"} 17.5',
         'swwbot_servers{state="online"} 1.0',
