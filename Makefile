@@ -15,7 +15,7 @@ PIP_COMPILE := $(PY) -m piptools compile --quiet --strip-extras --allow-unsafe -
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
 
-.PHONY: help demo up manage test coverage chaos balance lint format lock screenshots install clean
+.PHONY: help demo up manage test coverage explore chaos balance lint format lock screenshots install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make manage ARGS='doctor'        any management command: doctor, trace ID, importconfig FILE, changepassword admin …"
 	@echo "make test [ARGS=tests/logic]     the whole suite, or a part of it"
 	@echo "make coverage                    the whole suite, and which lines it reaches (at least 90 %)"
+	@echo "make explore [ARGS=tests/logic]  the rules that hold for every input, tried with thousands of new inputs"
 	@echo "make chaos [SIZE=small] [SEED=1] a minute in which everything fails, and nothing is lost (SIZE=night: two hours)"
 	@echo "make balance                     ten thousand answers over four equal servers, by 1, 2 and 4 engines"
 	@echo "make lint                        style, types, rules of the house"
@@ -47,6 +48,9 @@ test: $(VENV)/dev.stamp
 
 coverage: $(VENV)/dev.stamp
 	$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report=term
+
+explore: $(VENV)/dev.stamp
+	EXAMPLES=new $(PY) -m pytest -q $(if $(ARGS),$(ARGS),tests/logic -n 2)
 
 chaos: $(VENV)/dev.stamp
 	CHAOS_SIZE=$(SIZE) CHAOS_SEED=$(SEED) $(PY) -m pytest -q tests/chaos $(ARGS)

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
+from hypothesis import settings as examples
 
 from cluster.lmstudio.emulator import Emulator as Studio
 from conversations.feed.emulator import Emulator as Chat
@@ -19,6 +20,12 @@ from swwbot_site import postgres, processes
 from swwbot_site.lib import leases
 from tests import build
 from tests.harness import Background
+
+
+# The suite tries the same examples in every run, so a change is judged by what it changed; `make explore` tries ever new ones.
+examples.register_profile("same", derandomize=True, deadline=None)
+examples.register_profile("new", max_examples=2000, deadline=None)
+examples.load_profile(os.environ.get("EXAMPLES", "same"))
 
 
 def remove(folder: Path) -> None:

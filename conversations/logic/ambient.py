@@ -1,7 +1,7 @@
 """Who answers a message by chance.
 
 1. Who may: who listens to the author, may speak here, and for whom the message is fresh
-2. not, if a human is wanted and none has written for long, or bots have been among themselves for too long
+2. not to a bot in a private talk, if a human is wanted and none has written for long, or after too many bots among themselves
 3. not, who answers by chance another message that waited together with this one: they are one occasion
 4. not, whose post stands right before the message, unless that leaves nobody: nobody speaks twice in a row if another one may
 5. chance = the entity's × every rule's factor (× how deep bots are among themselves), at most 1; 0 stays 0
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from conversations.logic.audience import Audience, Listener
+from conversations.logic.grouping import is_private
 from conversations.logic.noes import Miss, Noes
 from conversations.logic.scene import Scene
 from conversations.logic.weights import Weights
@@ -131,6 +132,8 @@ def _besides(slugs: Sequence[str], noes: Noes) -> Sequence[str]:
 def _closed(scene: Scene) -> str:
     """Why no bot is answered by chance now; empty if one may be."""
     room = scene.room
+    if is_private(scene.signals.conversation):
+        return "it belongs to the private talk of others"
     if not room.run.left:
         return room.run.why
     if room.require_human_s and (room.human_s is None or room.human_s > room.require_human_s):

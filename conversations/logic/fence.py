@@ -87,7 +87,7 @@ def named(name: str, ours: Collection[str] = ()) -> str:
     """A stranger's name for a prompt; `ours` are the folded names of others, who are not to be mistaken for him."""
     text = said(name).replace(":", "·").replace("\uff1a", "·").strip()
     if len(text) > LONGEST_NAME:
-        text = text[: LONGEST_NAME - 1].rstrip() + "…"
+        text = said(text[: LONGEST_NAME - 1]).rstrip() + "…"  # said again: a cut may part signs that were one
     text = text or NOBODY
     folded = fold(text)
     if folded in ours:

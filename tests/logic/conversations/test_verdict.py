@@ -263,6 +263,14 @@ def test_by_chance_only_while_a_human_is_there_if_that_is_wanted() -> None:
     assert judged(line("Hi."), ears, room(human_s=None, require_human_s=60)).yes
 
 
+def test_a_bot_in_a_private_talk_is_answered_by_name_only() -> None:
+    cast = Cast.of([persona("ping", responds_to_all_ai=True, response_chance=1.0)])
+    for key, text, yes in (("", "Hi.", ["ping"]), ("private:a:1:b:2", "Hi.", []), ("private:a:1:b:2", "Ping, hi.", ["ping"])):
+        verdict = decide(scene(bot(text, "Other"), cast, room(bots=1), conversation=key), cast.audience, Means(dice=lambda _: 0.0))
+        assert who(verdict) == yes
+        assert yes or dict(verdict.no) == {"ping": "it belongs to the private talk of others"}
+
+
 def test_bots_are_answered_by_chance_by_whoever_listens_to_them() -> None:
     personas = [
         persona("all", response_chance=1.0, responds_to_all_ai=True),
