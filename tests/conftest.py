@@ -21,7 +21,6 @@ from swwbot_site.lib import leases
 from tests import build
 from tests.harness import Background
 
-
 # The suite tries the same examples in every run, so a change is judged by what it changed; `make explore` tries ever new ones.
 examples.register_profile("same", derandomize=True, deadline=None)
 examples.register_profile("new", max_examples=2000, deadline=None)
