@@ -12,6 +12,7 @@ from cluster.logic.lifecycle import HELD, PlacementState
 from cluster.logic.memory import GIB, OPERATOR, PER_SLOT, instance_gb
 from cluster.models import LanguageModel, Offer, Placement, Server
 from cluster.shelf import Shelf
+from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.leases import CATALOGUE, FREE, alone, living
 from swwbot_site.lib.leases import abandoned as left
@@ -29,7 +30,11 @@ ROUNDED: Final = timedelta(seconds=5)
 
 
 def reconcile(server_id: int, listing: Listing, asked_at: datetime, now: datetime) -> None:
-    """Write one listing of a server, asked for at `asked_at`, into the rows. Placements newer than the question are left alone."""
+    """Write one listing of a server, asked for at `asked_at`, into the rows.
+
+    Placements newer than the question are left alone, and what has left since is not taken for something new: the next list tells.
+    """
+    now = max(now, clock.now())  # the database may have been waited for
     with transaction.atomic():
         alone(CATALOGUE)
         server = Server.objects.get(pk=server_id)
@@ -53,10 +58,13 @@ def reconcile(server_id: int, listing: Listing, asked_at: datetime, now: datetim
         for listed, model in looked:
             if model.pk not in mine:  # a second name of one model, such as another quantization, adds nothing to what is offered
                 mine[model.pk] = _offer(server, model, listed, offers.get(model.pk), now)
+        left_since = set(Placement.objects.filter(server=server, ended_at__gte=asked_at).values_list("model_id", flat=True))
         matched: set[int] = set()
         for listed, model in looked:
             for instance in _instances(listing, listed):
                 row = _find(held, model, instance)
+                if row is None and model.pk in left_since:
+                    continue
                 if row is None:
                     row = _adopt(server, model, mine[model.pk], instance, listing.dialect, now)
                     if row is None:
@@ -148,10 +156,10 @@ def _adopt(server: Server, model: LanguageModel, offer: Offer, instance: Instanc
     always, ready = fixed(dialect), instance.state is State.LOADED
     if instance.state not in (State.LOADED, State.LOADING):
         return None
-    if not ready:
-        Server.objects.select_for_update(no_key=True).get(pk=server.pk)  # as does who reserves a load here
-        if Placement.objects.filter(server=server, state=PlacementState.LOADING).exists():
-            return None
+    Server.objects.select_for_update(no_key=True).get(pk=server.pk)  # as does who reserves a load here: one of us sees the other
+    if not ready and Placement.objects.filter(server=server, state=PlacementState.LOADING).exists():
+        return None
+    now = max(now, clock.now())
     slots = server.slots or instance.parallel or 1
     row = Placement.objects.create(
         server=server,

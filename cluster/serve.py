@@ -63,6 +63,7 @@ def reserve(
     owner: int, capacity: int, now: datetime, catalogue: Catalogue | None = None, told: dict[seat.Key, seat.Told] | None = None
 ) -> Orders:
     """Steps 5 and 6: plan and reserve, one engine at a time; the lock is the policy's row."""
+    now = max(now, clock.now())  # the database may have been waited for
     if not sight.FIRST.rows() and plan.rests(ClusterPolicy.current(), now):
         return Orders()
     if catalogue:

@@ -119,7 +119,7 @@ class Watcher(Beside):
             self.wrong.update(overfull(held, self._budgets))
             self.wrong.update(f"{one.seats} seats are taken of a model on {one.server}" for one in held if one.seats > 8)
             unseated = Generation.objects.filter(state="running").exclude(pk__in=Seat.objects.values("generation_id"))
-            idle = Seat.objects.exclude(generation__state="running")
+            idle = Seat.objects.filter(generation__isnull=False).exclude(generation__state="running")
             self.wrong.update(f"generation {pk} runs without a seat" for pk in unseated.values_list("pk", flat=True))
             self.wrong.update(f"generation {pk} has a seat and does not run" for pk in idle.values_list("generation_id", flat=True))
         self.looks += 1

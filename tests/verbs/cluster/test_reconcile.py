@@ -181,6 +181,15 @@ def test_what_somebody_loaded_by_hand_is_adopted_with_its_copies() -> None:
     ]
 
 
+def test_what_has_left_since_the_list_was_asked_for_is_not_taken_for_something_new() -> None:
+    row = loaded(build.server(), instance_id=KEY)
+    Placement.objects.filter(pk=row.pk).update(state="gone", ended_at=clock.now() - timedelta(seconds=1))
+    seen(row.server, listing(listed(KEY, KEY)), asked_s_ago=2)
+    assert states() == {KEY: "gone"}
+    seen(row.server, listing(listed(KEY, KEY)))
+    assert list(Placement.objects.order_by("id").values_list("state", "adopted")) == [("gone", False), ("loaded", True)]
+
+
 def test_a_model_that_was_loaded_with_another_context_takes_the_memory_of_that() -> None:
     loaded_so = Instance(id=KEY, context_length=8192, parallel=4)
     seen(build.server(), listing(replace(listed(KEY), instances=(loaded_so,))))
