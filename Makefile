@@ -15,7 +15,7 @@ PIP_COMPILE := $(PY) -m piptools compile --quiet --strip-extras --allow-unsafe -
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
 
-.PHONY: help demo up manage test coverage explore chaos balance lint format lock screenshots install clean
+.PHONY: help demo up manage test coverage explore chaos balance bench-gateway lint format lock screenshots install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make explore [ARGS=tests/logic]  the rules that hold for every input, tried with thousands of new inputs"
 	@echo "make chaos [SIZE=small] [SEED=1] a minute in which everything fails, and nothing is lost (SIZE=night: two hours)"
 	@echo "make balance                     ten thousand answers over four equal servers, by 1, 2 and 4 engines"
+	@echo "make bench-gateway               what a request through the gateway costs, beside the same one asked directly"
 	@echo "make lint                        style, types, rules of the house"
 	@echo "make format                      put the source into the house's form"
 	@echo "make screenshots                 take the pictures of the documentation anew (needs Chromium)"
@@ -57,6 +58,9 @@ chaos: $(VENV)/dev.stamp
 
 balance: $(VENV)/dev.stamp
 	BALANCE=10000 $(PY) -m pytest -q -s tests/simulation/test_balance.py $(ARGS)
+
+bench-gateway: $(VENV)/base.stamp
+	$(PY) manage.py bench gateway $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(PY) -m ruff check .

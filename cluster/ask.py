@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from cluster.health import fault
@@ -40,8 +40,7 @@ async def ask(client: Client, ticket: Ticket, begun: Callable[[], None] | None =
     try:
         answer = await client.chat(ticket.endpoint, chat_request(ticket), ticket.timeouts, on_delta=hear)
     except PeerError as error:
-        failure = _failure(ticket, error.code, str(error), error.retry)
-        return Outcome(ticket=ticket, asked_at=asked, ended_at=failure.at, failure=failure, fault=fault(error), gone=error.gone)
+        return failed(ticket, error, asked)
     if answer.empty and ticket.attempt == 1:
         failure = _failure(ticket, "empty", f"{ticket.server} answered nothing at all", Retry.HERE)
         return Outcome(ticket=ticket, asked_at=asked, ended_at=failure.at, failure=failure)
@@ -49,6 +48,12 @@ async def ask(client: Client, ticket: Ticket, begun: Callable[[], None] | None =
     first = asked + timedelta(seconds=answer.first_token_s) if answer.first_token_s is not None else None
     step("ask.after")
     return Outcome(ticket=ticket, asked_at=asked, ended_at=ended, first_token_at=first, answer=answer)
+
+
+def failed(ticket: Ticket, error: PeerError, asked_at: datetime) -> Outcome:
+    """What came of an attempt that ended in an error of the peer, now."""
+    failure = _failure(ticket, error.code, str(error), error.retry)
+    return Outcome(ticket=ticket, asked_at=asked_at, ended_at=failure.at, failure=failure, fault=fault(error), gone=error.gone)
 
 
 def _once(begun: Callable[[], None]) -> Callable[[Delta], None]:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
-from cluster import read
-from cluster.read import Held, Machine
+from cluster.read import Held, Machine, Overview
 
 HUES: Final = 12
 """Colours of models in the style sheet."""
@@ -43,17 +42,21 @@ class Bar:
         return f"{self.server.held_gb:.0f} of {self.server.budget_gb:.0f} GB"
 
 
-def bars() -> tuple[Bar, ...]:
+def bars(view: Overview) -> tuple[Bar, ...]:
     """The memory of every server, by name."""
-    servers = read.overview().servers
-    hues = palette({held.model for server in servers for held in server.held})
-    return tuple(_bar(server, hues) for server in servers)
+    hues = colours(view)
+    return tuple(_bar(server, hues) for server in view.servers)
+
+
+def colours(view: Overview) -> dict[str, int]:
+    """A colour for each model that is in memory or waited for: on every page the same."""
+    return palette([held.model for server in view.servers for held in server.held] + [waiting.model for waiting in view.queue])
 
 
 def palette(models: Iterable[str]) -> dict[str, int]:
-    """A colour for each model: its own, or the next free one where two would share."""
+    """A colour for each model: its own, or the next free one where two would share; the same whatever the order."""
     chosen: dict[str, int] = {}
-    for model in sorted(models):
+    for model in sorted(set(models)):
         hue = crc32(model.encode("utf-8", "surrogatepass")) % HUES
         while hue in chosen.values() and len(chosen) < HUES:
             hue = (hue + 1) % HUES

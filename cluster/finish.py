@@ -23,9 +23,9 @@ from swwbot_site.lib import clock
 from swwbot_site.lib.bulk import changes, update_each
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.hooks import step
-from swwbot_site.lib.leases import FREE
+from swwbot_site.lib.leases import FREE, taken
 from swwbot_site.lib.transitions import move, moved, moving
-from swwbot_site.lib.written import Rows, Written, together
+from swwbot_site.lib.written import Insert, Rows, Written, together
 
 CRASHES: Final = (ModelCrashed.code, EngineLost.code)
 """The failures in which the engine of a model ended under it."""
@@ -53,10 +53,27 @@ PLACED: Final = Written(_placed, ids=list)
 OFFERED: Final = Written(_offered, ids=list)
 FOLLOWED: Final = Written(_followed, ids=list)
 
+ORIGIN: Final = ("id", "state", "model", "caller", "priority", "request", "home", "queued_at", "share_at", "turn_at", "seated_at")
+ASKED: Final = ("asked_at", "server", "placement", "decision")
+TOLD: Final = ("attempts", "first_token_at", "ended_at", "text", "reasoning", "finish_reason", "prompt_tokens", "completion_tokens")
+BEGUN: Final = Insert(Generation, *ORIGIN, *ASKED, "lease_owner", "lease_until")
+DONE: Final = Insert(Generation, *ORIGIN, *ASKED, *TOLD)
+"""The rows of requests that were asked before they were written down: while they are asked, and once they are answered."""
 
-def finish(outcomes: Sequence[Outcome], owner: int) -> int:
-    """Settle `outcomes` of the engine `owner` in one transaction. Returns how many were still ours."""
+
+def begin(new: Mapping[int, Mapping[str, Any]], owner: int, now: datetime) -> None:
+    """Write down requests that `owner` asks already on seats that it holds: columns by number, all but state and lease."""
+    rows = [{"id": pk, "state": GenerationState.RUNNING, **values, **taken(owner, now)} for pk, values in new.items()]
+    together(BEGUN.text(rows))
+
+
+def finish(outcomes: Sequence[Outcome], owner: int, new: Mapping[int, Mapping[str, Any]] | None = None) -> int:
+    """Settle `outcomes` of the engine `owner` in one transaction. Returns how many were still ours.
+
+    `new` are the columns of those that were asked on seats that the owner holds, and are not written down yet.
+    """
     step("finish.before")
+    new = new or {}
     failed = sorted((o for o in outcomes if o.failure), key=lambda o: o.ticket.generation_id)
     asked = [*outcomes, *(o.beside for o in outcomes if o.beside)]
     ids = sorted({o.ticket.generation_id for o in outcomes})
@@ -64,13 +81,17 @@ def finish(outcomes: Sequence[Outcome], owner: int) -> int:
     learning = sorted({o.ticket.placement_id for o in asked if _tells(o)})
     policy = ClusterPolicy.current() if failed else None
     with transaction.atomic():
+        unwritten = {o.ticket.generation_id: new[o.ticket.generation_id] for o in failed if o.ticket.generation_id in new}
+        if unwritten:
+            begin(unwritten, owner, clock.now())
         settled = sum(_failed(outcome, owner, policy) for outcome in failed) if policy else 0
-        done, followed, _, placed, *_, offers = together(
-            _done([o for o in outcomes if o.answer], owner),
+        done, followed, _, placed, _, _, fresh, offers = together(
+            _done([o for o in outcomes if o.answer and o.ticket.generation_id not in new], owner),
             FOLLOWED.text(ids=ids),
             _left(ids, owner),
             PLACED.text(ids=places),  # one order of locks: placements, offers, servers
             *_used(asked),
+            DONE.text([{"id": pk, **new[pk], **values} for pk, values in _answered(outcomes).items() if pk in new]),
             OFFERED.text(ids=learning),
         )
         if followed:  # hardly ever: somebody asked the same meanwhile
@@ -85,16 +106,25 @@ def finish(outcomes: Sequence[Outcome], owner: int) -> int:
         if policy:
             health.tell(asked, told, policy, max(o.ended_at for o in outcomes))
     step("finish.after")
-    return settled + len(done)
+    return settled + len(done) + len(fresh)
 
 
 def _done(outcomes: Sequence[Outcome], owner: int) -> str:
     """The statement that stores the answers of those that are still ours."""
+    ours = {"lease_owner": owner}
+    each = {pk: {name: value for name, value in values.items() if name != "state"} for pk, values in _answered(outcomes).items()}
+    return moving(Generation, GenerationState.RUNNING, GenerationState.DONE, each, guard=ours, error="", error_code="", **FREE)
+
+
+def _answered(outcomes: Sequence[Outcome]) -> dict[int, dict[str, Any]]:
+    """The columns that answers fill, by number."""
     each: dict[int, dict[str, Any]] = {}
     for outcome in outcomes:
         answer = outcome.answer
-        assert answer is not None
+        if answer is None:
+            continue
         each[outcome.ticket.generation_id] = {
+            "state": GenerationState.DONE,
             "attempts": outcome.ticket.attempt,
             "asked_at": outcome.asked_at,
             "first_token_at": outcome.first_token_at,
@@ -105,8 +135,7 @@ def _done(outcomes: Sequence[Outcome], owner: int) -> str:
             "prompt_tokens": answer.prompt_tokens,
             "completion_tokens": answer.completion_tokens,
         }
-    ours = {"lease_owner": owner}
-    return moving(Generation, GenerationState.RUNNING, GenerationState.DONE, each, guard=ours, error="", error_code="", **FREE)
+    return each
 
 
 def _left(ids: Sequence[int], owner: int) -> str:

@@ -65,6 +65,10 @@ def again(generation_id: int, who: str, now: datetime) -> int:
             raise NotQueued(f"There is no request {generation_id}.")
         if row.state == GenerationState.QUEUED:
             raise NotQueued(f"Request {row.pk} waits already.")
+        if row.home is not None and row.state == GenerationState.RUNNING:
+            raise NotQueued(
+                f"A client waits for request {row.pk}, and may have heard the beginning of its answer: it can only be called off."
+            )
         if row.state == GenerationState.RUNNING:
             Seat.objects.filter(generation=row).delete()
             moved(row, GenerationState.RUNNING, GenerationState.QUEUED, avoid=row.server, **FREE)
@@ -73,6 +77,8 @@ def again(generation_id: int, who: str, now: datetime) -> int:
             wake(Channel.SERVE)
             return row.pk
         assert row.state in ENDED
+        if not row.request:
+            raise NotQueued(f"What request {row.pk} asked is not kept any more.")
         asked = Request(
             messages=row.request.get("messages", ()),
             sampling=row.request.get("sampling") or {},

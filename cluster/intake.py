@@ -37,7 +37,7 @@ POLICY: Final = Written(lambda: ClusterPolicy.objects.filter(pk=1).values_list("
 NAMED: Final = Written(_named, key=str)
 NEW: Final = Insert(
     Generation,
-    *("model", "pin", "priority", "deadline", "caller", "request", "request_hash", "queued_at", "share_at", "turn_at"),
+    *("model", "pin", "priority", "deadline", "caller", "request", "request_hash", "home", "queued_at", "share_at", "turn_at"),
 )
 
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from cluster import cache
 from cluster.logic.lifecycle import GenerationState, PlacementState
 from cluster.models import Generation, Placement, Seat, Server
 from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
-from swwbot_site.lib.leases import FREE, LEASE, abandoned
+from swwbot_site.lib.leases import FREE, GRACE, LEASE, abandoned, gone
 from swwbot_site.lib.transitions import move
 from swwbot_site.lib.wake import Channel, wake
 
@@ -25,7 +25,8 @@ def renew(owner: int, generations: Sequence[int], placements: Sequence[int], now
         mine = Generation.objects.filter(lease_owner=owner, state=GenerationState.RUNNING, pk__in=generations)
         ids = list(mine.order_by("pk").select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list("pk", flat=True))
         Generation.objects.filter(pk__in=ids).update(lease_until=now + LEASE)
-        Seat.objects.filter(lease_owner=owner, generation_id__in=ids).update(lease_until=now + LEASE)
+        seats = Seat.objects.filter(Q(generation_id__in=ids) | Q(generation__isnull=True), lease_owner=owner)
+        seats.update(lease_until=now + LEASE)
     with transaction.atomic():
         held = Placement.objects.filter(lease_owner=owner, pk__in=placements)
         ids = list(held.order_by("pk").select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list("pk", flat=True))
@@ -38,11 +39,30 @@ def reap(now: datetime, alive: frozenset[int]) -> int:
     Whoever still waits for the answer of an equal request that has ended is freed.
     """
     cache.settle(now)
+    _desert(now, alive)
     _look_at(Placement.objects.filter(abandoned(now, alive), state__in=[PlacementState.LOADING, PlacementState.UNLOADING]))
     with transaction.atomic():
         lost = Generation.objects.filter(abandoned(now, alive), state=GenerationState.RUNNING)
         ids = list(lost.select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list("pk", flat=True))
         return give_back(ids, "its engine died") if ids else 0
+
+
+def _desert(now: datetime, alive: frozenset[int]) -> None:
+    """End what clients waited for in a process that is not there any more, for they went with it; free the seats that it held."""
+    freed, _ = Seat.objects.filter(abandoned(now, alive), generation__isnull=True).delete()
+    homes = gone("home", alive) & Q(home__isnull=False)
+    waiting = Generation.objects.filter(homes, state=GenerationState.QUEUED, queued_at__lt=now - GRACE)
+    running = Generation.objects.filter(homes, abandoned(now, alive), state=GenerationState.RUNNING)
+    for state, rows in ((GenerationState.QUEUED, waiting), (GenerationState.RUNNING, running)):
+        with transaction.atomic():
+            ids = list(rows.select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list("pk", flat=True))
+            if ids:
+                Seat.objects.filter(generation_id__in=ids).delete()
+                told = {"ended_at": now, "error_code": "cancelled", "error": "Its client went with the process in which it waited."}
+                move(Generation.objects.filter(pk__in=ids), state, GenerationState.CANCELLED, **told, **FREE)
+                freed += len(ids)
+    if freed:
+        wake(Channel.SERVE)
 
 
 def give_back(ids: list[int], why: str) -> int:

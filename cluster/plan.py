@@ -1,7 +1,7 @@
 """Step 5: read what waits and what is loaded, and let the planner decide. Reads rows, writes nothing."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -179,6 +179,15 @@ def policy_view(policy: ClusterPolicy) -> PlanPolicy:
         overdue_s=policy.overdue_s,
         preload=policy.preload,
     )
+
+
+def propose(wants: Mapping[int, int], policy: ClusterPolicy, now: datetime, catalogue: Catalogue, seen: Sight) -> Plan:
+    """The plan as if only `wants` waited: so many requests by model. What it says of loads is not for whoever only wants seats."""
+    catalogue.refresh(now, seen.cooling)
+    state = read(now, policy, catalogue, seen)
+    moment = now.timestamp()
+    needs = [Demand(model_id=model, waiting=n, turn=moment, oldest=moment) for model, n in wants.items() if model in state.models]
+    return plan(state, swapped(needs, state), policy_view(policy), moment, sum(wants.values()), catalogue.strategies)
 
 
 def decide(

@@ -17,7 +17,7 @@ from cluster import intake
 from cluster.logic.lifecycle import GenerationState, PlacementState
 from cluster.logic.memory import DEFAULT_CONTEXT, guess_gb
 from cluster.logic.naming import meant
-from cluster.logic.request import Request, fingerprint
+from cluster.logic.request import Recorded, fingerprint
 from cluster.models import ClusterPolicy, Generation, LanguageModel, Offer, Seat, Server
 from swwbot_site.lib.errors import BotError, Fault
 from swwbot_site.lib.leases import FREE
@@ -140,7 +140,7 @@ def _called(name: str) -> Server | None:
 
 def submit(
     model: str,
-    request: Request,
+    request: Recorded,
     *,
     caller: str,
     now: datetime,
@@ -148,13 +148,16 @@ def submit(
     deadline: datetime | None = None,
     pin: str = "",
     cache: bool = True,
+    home: int | None = None,
 ) -> int:
     """Queue a request; returns its generation's id. Call it inside the transaction that needs it: both are kept, or neither.
 
-    `cache`: it may share its answer with equal requests, older and newer ones. Raises NoModel, AmbiguousModel, NoServer.
+    `cache`: it may share its answer with equal requests, older and newer ones. `home`: the owner in whose process a client waits for it,
+    which asks itself. Raises NoModel, AmbiguousModel, NoServer.
     """
     server, document, name = pinned(pin), request.document(), model.strip().lower()
     common = {"caller": caller, "priority": max(0, min(99, priority)), "deadline": deadline, "request": document, "queued_at": now}
+    common["home"] = home
 
     def queued(key: str, *, plain: bool) -> int | None:
         """Queue it for the model of this key; not if there is none, or if it has to be `plain` and is not."""

@@ -139,7 +139,7 @@ class Asked:
 def asked(generation_id: int) -> Asked | None:
     """The request of this id; None if it is not kept any more."""
     row = Generation.objects.filter(pk=generation_id).select_related("model").first()
-    return Asked(model=row.model.key, priority=row.priority, request=row.request, text=row.text) if row else None
+    return Asked(model=row.model.key, priority=row.priority, request=row.request, text=row.text) if row and row.request else None
 
 
 def overview() -> Overview:

@@ -24,7 +24,7 @@ from functools import partial
 
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Min
+from django.db.models import Min, Q
 
 from conversations import admit, analyse, clean, company, confirm, decide, ensemble, expire, ingest, outbox, poll, post, reap, settle
 from conversations.feed.client import Client
@@ -127,10 +127,16 @@ class Listen:
                 task.add_done_callback(partial(_forget, self._polls, target.feed_id))
         await context.rows(judge, clock.now())
         await context.rows(admit.admit, clock.now())
-        soonest = await context.rows(self._next)
+        soonest = await context.rows(self._next, context.owner)
         return min(IDLE_S, max(0.02, (soonest - clock.now()).total_seconds())) if soonest else IDLE_S
 
     async def _poll(self, context: Context, target: Target) -> None:
+        """Poll a feed and keep what is new. Only then is it known when the next poll is due: the loop looks again."""
+        await self._take(context, target)
+        context.ring(Channel.LISTEN)
+
+    @staticmethod
+    async def _take(context: Context, target: Target) -> None:
         step("poll.before")
         entities = frozenset((await context.rows(company.cast)).by_slug) if target.generation != "kv" else frozenset()
         try:
@@ -148,12 +154,11 @@ class Listen:
             return
         if fresh or haul.more:
             step("ingest.after")
-            context.ring(Channel.LISTEN)
 
-    @staticmethod
-    def _next() -> datetime | None:
-        """When a feed is to be polled, or a limit asked again."""
-        feeds = Feed.objects.filter(enabled=True, poll_at__gt=clock.now())
+    def _next(self, owner: int) -> datetime | None:
+        """When a feed is to be polled, or a limit asked again. One that came due during this turn counts, unless another engine polls it."""
+        ours = Q(poll_at__gt=clock.now()) | Q(lease_owner=owner) | Q(lease_owner__isnull=True)
+        feeds = Feed.objects.filter(ours, enabled=True).exclude(pk__in=list(self._polls))
         moments = feeds.aggregate(at=Min("poll_at"))["at"], admit.next_at()
         return min((moment for moment in moments if moment), default=None)
 

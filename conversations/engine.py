@@ -9,15 +9,14 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
-import psycopg
 import structlog
 from django.conf import settings
-from django.db import connection
 
 from conversations import roster
 from swwbot_site.lib import http
+from swwbot_site.lib.ear import hear
 from swwbot_site.lib.hooks import load, manager
-from swwbot_site.lib.leases import BEAT, SPACE, draw
+from swwbot_site.lib.leases import BEAT, draw
 from swwbot_site.lib.loops import Context, Loop
 from swwbot_site.lib.threads import Threads
 from swwbot_site.lib.wake import Channel
@@ -87,7 +86,7 @@ class _Shift:
         load((*settings.ENGINE_PLUGINS, *settings.PLUGINS))
         loops = [one for group in manager.hook.engine_loops() for one in group]
         watch = asyncio.create_task(self._watch())
-        ear = asyncio.create_task(self._hear())
+        ear = asyncio.create_task(hear(self.context.owner, self.registered, self._heard, lambda: None))
         await _first(self.registered, self.stopping)
         refused = "" if self.stopping.is_set() else await self.rows(roster.begin, self.context.owner, self.queue)
         if refused:
@@ -144,27 +143,12 @@ class _Shift:
                 self.stop(reason)
             await asyncio.sleep(STEADY_S)
 
-    async def _hear(self) -> None:
-        """Hold this engine's lock on a connection of its own, and ring the bell of whoever is woken on it."""
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(**_parameters(), autocommit=True) as ear:
-                    await ear.execute("SELECT pg_advisory_lock(%s, %s)", [SPACE, self.context.owner])
-                    for channel in Channel:
-                        await ear.execute(f"LISTEN {channel.value}")
-                    self.registered.set()
-                    for bell in self.context.bells.values():
-                        bell.set()
-                    async for notice in ear.notifies():
-                        if notice.channel == Channel.STOP:
-                            self.stop("told to stop")
-                        if notice.channel == Channel.SETTINGS:
-                            for bell in self.context.bells.values():
-                                bell.set()
-                        self.context.bells[Channel(notice.channel)].set()
-            except psycopg.OperationalError as error:
-                log.warning("engine.deaf", error=str(error))
-                await asyncio.sleep(RETRY_S)
+    def _heard(self, channel: Channel | None) -> None:
+        """Ring the bell of whoever is woken on a channel."""
+        if channel is Channel.STOP:
+            self.stop("told to stop")
+        for each in Channel if channel in (None, Channel.SETTINGS) else (channel,):
+            self.context.bells[each].set()
 
     async def _beat(self, loops: list[Loop]) -> None:
         """Renew what this engine holds, and take back what dead ones held."""
@@ -189,12 +173,3 @@ async def _first(*events: asyncio.Event) -> None:
     _, others = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for task in others:
         task.cancel()
-
-
-def _parameters() -> dict[str, Any]:
-    """How to reach the database, for a connection that is not Django's."""
-    return {
-        key: value
-        for key, value in connection.get_connection_params().items()
-        if key not in ("cursor_factory", "context", "prepare_threshold")
-    }

@@ -1,9 +1,9 @@
 """Step 2: keep each message once; the cursor moves in the same transaction."""
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
 
@@ -33,6 +33,8 @@ CERTAIN = timedelta(seconds=90)
 
 CLAIM_EVERY = timedelta(seconds=30)
 """The feed's queue is looked at so often even when the chat shows nothing in it."""
+
+FORGOTTEN: Final = {"verdict": {"why": "it is older than what is kept of this feed, and may have been answered"}}
 
 _told: set[str] = set()
 
@@ -83,6 +85,7 @@ def _insert(feed: Feed, generation: Generation, found: Iterable[FeedMessage], cl
     rows_known = Message.objects.filter(feed=feed, remote_id__in=messages)
     known = {row.remote_id: row for row in rows_known.only("remote_id", "decided_at", "bot_params", "state")}
     own = dict(Reply.objects.filter(outgoing_id__in=messages, message__feed=feed).values_list("outgoing_id", "message__conversation"))
+    _forget(feed, messages, {*known, *claimed})
     talks = _talks(feed, [message for message in messages.values() if message.id not in known], own)
     rows = []
     for message in messages.values():
@@ -111,10 +114,23 @@ def _insert(feed: Feed, generation: Generation, found: Iterable[FeedMessage], cl
                 born_at=now if looking else clock.moment(max(0, min(message.timestamp, clock.millis(now)))),
                 state=Debt.NONE if dry(feed) else _debt(generation, message, ours),
                 settle_at=now,
+                **(FORGOTTEN | {"decided_at": now} if _forgotten(feed, message) else {}),
             )
         )
     Message.objects.bulk_create(rows)
     return len(rows)
+
+
+def _forget(feed: Feed, messages: dict[str, FeedMessage], keep: Container[str]) -> None:
+    """Leave out what is as old as messages whose rows have gone: nobody knows any more whether it was answered. What the feed's queue
+    has just handed out stays, for the feed waits to hear of it.
+    """
+    for ident in [ident for ident, message in messages.items() if ident not in keep and _forgotten(feed, message)]:
+        del messages[ident]
+
+
+def _forgotten(feed: Feed, message: FeedMessage) -> bool:
+    return feed.forgotten is not None and message.timestamp <= feed.forgotten
 
 
 def _talks(feed: Feed, fresh: Sequence[FeedMessage], own: Mapping[str | None, str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from entities.logic.lifecycle import PermitState
 from entities.logic.persona import Persona
@@ -71,6 +71,12 @@ def persona(row: Entity) -> Persona:
 def personas() -> tuple[Persona, ...]:
     """All entities, the disabled ones too, by id."""
     return tuple(persona(row) for row in Entity.objects.order_by("slug"))
+
+
+def counted() -> tuple[int, int]:
+    """How many entities there are, and how many of them are on."""
+    found = Entity.objects.aggregate(n=Count("pk"), on=Count("pk", filter=Q(enabled=True)))
+    return found["n"], found["on"]
 
 
 def version() -> str:

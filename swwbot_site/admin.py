@@ -11,10 +11,11 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from swwbot_site import keyring  # noqa: F401 - importing it registers its pages
+from swwbot_site import importing, keyring  # noqa: F401 - importing them registers their pages
 from swwbot_site.lib.adminkit import STATES, Record, column, pretty
 from swwbot_site.lib.words import short
-from swwbot_site.models import ConfigImport, Event
+from swwbot_site.models import Event
+from swwbot_site.retention import page  # noqa: F401 - as this does
 
 admin.site.unregister([User, Group])
 
@@ -43,29 +44,6 @@ class EventAdmin(Record):
     @column("detail")
     def details(self, row: Event) -> SafeString:
         return pretty(row.detail)
-
-
-@admin.register(ConfigImport)
-class ConfigImportAdmin(Record):
-    """Which configuration file was met where, and what became of it."""
-
-    list_display = ("at", "source", "host", "badge", "version", "digest")
-    list_filter = ("outcome", "source", "host")
-    search_fields = ("source", "host", "^digest")
-    fieldsets = ((None, {"fields": (("source", "host", "at"), ("outcome", "version"), "digest", "names", "gone")}),)
-    readonly_fields = ("names", "gone")
-
-    @column("outcome", ordering="outcome", label={"imported": "success", "rejected": "danger", "stale": "warning"})
-    def badge(self, row: ConfigImport) -> str:
-        return row.outcome
-
-    @column("what the file says")
-    def names(self, row: ConfigImport) -> SafeString:
-        return pretty(row.said)
-
-    @column("disabled since")
-    def gone(self, row: ConfigImport) -> SafeString:
-        return pretty(row.retired)
 
 
 @admin.register(User)

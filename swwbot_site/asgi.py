@@ -3,7 +3,7 @@
 import os
 import signal
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
@@ -16,14 +16,24 @@ processes.follow_parent()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "swwbot_site.settings")
 # Here each request has a thread of its own: a lasting connection would not outlive it, nor be closed in good order.
 settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
-application = get_asgi_application()
+_pages = get_asgi_application()
 
-from swwbot_site.monitoring import stream  # noqa: E402 - needs the apps
+from swwbot_site.gateway import app, process  # noqa: E402 - needs the apps
+from swwbot_site.monitoring import stream  # noqa: E402
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """The gateway for programs that speak OpenAI's API; Django for everything else."""
+    if scope["type"] == "http" and scope["path"].startswith(app.PREFIX):
+        await app.application(scope, receive, send)
+    else:
+        await _pages(scope, receive, send)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
     """End the streams, which would otherwise be waited for; then do what the server does when it is told to stop."""
     stream.close()
+    process.close()
     before = _before[signal.Signals(number)]
     if callable(before):
         before(number, frame)

@@ -36,7 +36,7 @@ def _lines(text: str) -> list[str]:
 class TokenForm(forms.Form):
     """What a new token is good for."""
 
-    name = forms.CharField(max_length=100, widget=UnfoldAdminTextInputWidget(), help_text="Which program it is for.")
+    name = forms.CharField(max_length=tokens.LONGEST, widget=UnfoldAdminTextInputWidget(), help_text="Which program it is for.")
     user = forms.ModelChoiceField(
         User.objects.filter(is_active=True).order_by("username"),
         label="Acts for",
@@ -61,14 +61,15 @@ class TokenForm(forms.Form):
         min_value=1, max_value=1_000_000, initial=600, widget=UnfoldAdminIntegerFieldWidget(), help_text="Requests it may make in a minute."
     )
 
-    def secret(self, who: str) -> tuple[str, str]:
+    def secret(self, by: Any) -> tuple[str, str]:
         """Make it; its name and its secret. Raises BotError."""
         said = self.cleaned_data
         row, secret = tokens.make(
             said["name"],
             said["user"],
             said["scopes"],
-            who=who,
+            who=by.get_username(),
+            by=by,
             lasts=timedelta(days=said["days"]) if said["days"] else None,
             priority=said["priority"],
             models=_lines(said["models"]),
@@ -88,10 +89,10 @@ class WebhookForm(forms.Form):
         help_text="Kinds of events, or their beginnings such as reply. — one a line. Empty: all.",
     )
 
-    def secret(self, who: str) -> tuple[str, str]:
+    def secret(self, by: Any) -> tuple[str, str]:
         """Make it; its name and its secret. Raises BotError, ValidationError."""
         said = self.cleaned_data
-        _, secret = hooks.make({"name": said["name"], "url": said["url"], "kinds": _lines(said["kinds"])}, who)
+        _, secret = hooks.make({"name": said["name"], "url": said["url"], "kinds": _lines(said["kinds"])}, by.get_username())
         return said["name"], secret
 
 
@@ -119,7 +120,7 @@ class Secretive(Record):
         context = {**self.admin_site.each_context(request), "title": self.title, "opts": self.opts, "form": form}
         if request.method == "POST" and form.is_valid():
             try:
-                name, secret = form.secret(request.user.get_username())
+                name, secret = form.secret(request.user)
             except BotError as error:
                 form.add_error(None, str(error))
             except ValidationError as error:

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from swwbot_site.lib.leases import Leased
+from swwbot_site.retention.row import Retention  # noqa: F401 - one of this app's rows
 from swwbot_site.webhooks.attempts import MOVES
 
 
@@ -79,6 +80,7 @@ class Token(models.Model):
     priority = models.PositiveSmallIntegerField(default=50, help_text="Of its requests to models; 0 is first, 99 last.")
     models_allowed = models.JSONField("models", default=list, blank=True, help_text="The models it may ask. None: all.")
     per_minute = models.PositiveIntegerField(default=600, help_text="Requests it may make in a minute.")
+    at_once = models.PositiveIntegerField(default=0, help_text="Answers of models it may wait for at the same time. 0: any number.")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
     revoked_at = models.DateTimeField(null=True, blank=True)

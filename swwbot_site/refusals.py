@@ -1,7 +1,15 @@
 """What is answered where there is nothing and where the program failed: a page for people, under `/api/` the API's one body."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.defaults import page_not_found, server_error
+from django.views.defaults import bad_request, page_not_found, server_error
+
+
+def unfit(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400: not even looked at, for example because of the host name that was asked for."""
+    if not _for_programs(request):
+        return bad_request(request, exception)
+    detail = "The request is malformed, or asks for a host that is not among this site's ALLOWED_HOSTS; the log says which."
+    return JsonResponse({"code": "bad_request", "detail": detail}, status=400)
 
 
 def missing(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -21,6 +21,19 @@ WORKER: Final = "django_q"
 SECRET: Final = ("token", "webhook", "delivery", "repeat")
 """Rows about keys, for administrators only."""
 
+IMPORTING: Final = (
+    "entities.add_entity",
+    "entities.change_entity",
+    "entities.change_ratelimit",
+    "cluster.add_server",
+    "cluster.change_server",
+    "cluster.change_clusterpolicy",
+    "conversations.add_feed",
+    "conversations.change_feed",
+    "conversations.change_conversationpolicy",
+)
+"""What whoever reads in a configuration file needs: it holds all of these."""
+
 OWN: Final = (
     ("cluster", "server", "operate_server", "Can switch, drain, probe and load servers"),
     ("entities", "entity", "operate_entity", "Can switch and try entities, and begin their limits anew"),

@@ -59,6 +59,7 @@ ENGINE_PLUGINS = [
     "conversations.behaviors",
     "swwbot_site.config.watch",
     "swwbot_site.monitoring.reckon",
+    "swwbot_site.retention.rounds",
     "swwbot_site.webhooks.sending",
 ]
 OTEL_ENABLED = env.bool("OTEL_ENABLED", False)
@@ -140,6 +141,7 @@ STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 UNFOLD = theme.UNFOLD
 REST_FRAMEWORK = openapi.REST_FRAMEWORK
 SPECTACULAR_SETTINGS = openapi.spectacular(VERSION)

@@ -77,6 +77,7 @@ UNFOLD: Final[dict[str, Any]] = {
                 "title": "Running",
                 "items": [
                     _item("Events", "history", "swwbot_site_event"),
+                    _item("Retention", "auto_delete", "swwbot_site_retention"),
                     _item("Webhooks", "webhook", "swwbot_site_webhook"),
                     _item("Deliveries", "send", "swwbot_site_delivery"),
                     _item("Imports", "upload_file", "swwbot_site_configimport"),

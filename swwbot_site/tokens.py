@@ -9,7 +9,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
@@ -21,6 +21,9 @@ from swwbot_site.lib.events import say
 from swwbot_site.models import Token
 
 MARK: Final = "sww_"
+LONGEST: Final = 96
+"""Characters of a name; behind `api:` it is the caller of the token's requests, and a cut name could be another token's."""
+
 PREFIX: Final = 8
 EVERY: Final = timedelta(minutes=1)
 """How often it is noted, at most, that a token was used."""
@@ -43,20 +46,31 @@ def make(
     priority: int = 50,
     models: Sequence[str] = (),
     per_minute: int = 600,
+    at_once: int = 0,
+    by: Any = None,
+    through: Token | None = None,
 ) -> tuple[Token, str]:
-    """A new token and its secret, which is kept nowhere. Raises Refused."""
+    """A new token and its secret, which is kept nowhere. Raises Refused.
+
+    `by` is the person who makes it: nobody can have a token act for somebody who may more. `through` is the token that is used for it: the new
+    one may no more, and is good for no longer.
+    """
     name = name.strip()
     wrong = sorted(set(scopes) - set(Token.Scope.values))
     if wrong or not scopes:
         raise Refused(f"{', '.join(wrong) or 'Nothing'} is no scope: there are {', '.join(Token.Scope.values)}.")
-    if not 0 < len(name) <= 100 or "\0" in name:
-        raise Refused("A token's name has 1 to 100 characters.")
+    if not 0 < len(name) <= LONGEST or "\0" in name:
+        raise Refused(f"A token's name has 1 to {LONGEST} characters.")
     if not 0 <= priority <= 99:
         raise Refused(f"{priority} is no priority: it goes from 0, first, to 99, last.")
     if per_minute < 1 or (lasts is not None and lasts <= timedelta()):
         raise Refused("A token is good for at least one request a minute, and for some time.")
+    if by is not None and not by.is_superuser and (user.is_superuser or user.get_all_permissions() - by.get_all_permissions()):
+        raise Refused(f"{user.get_username()} may more than you: only somebody who may as much can make a token for that login.")
     prefix, now = "".join(secrets.choice("abcdefghijkmnpqrstuvwxyz23456789") for _ in range(PREFIX)), clock.now()
     secret = f"{MARK}{prefix}{secrets.token_urlsafe(32)}"
+    if through is not None and (why := _beyond(through, scopes, priority, models, now, lasts)):
+        raise Refused(f"The token {through.name} cannot make one that may more than itself: {why}.")
     try:
         with transaction.atomic():
             row = Token.objects.create(
@@ -68,14 +82,28 @@ def make(
                 priority=priority,
                 models_allowed=list(models),
                 per_minute=per_minute,
+                at_once=at_once,
                 created_at=now,
                 expires_at=now + lasts if lasts is not None else None,
             )
             text = f"{who} made the token {name} for {user.get_username()}: {', '.join(row.scopes)}"
             say("token.made", text, subject=f"token:{name}", who=who, scopes=row.scopes)
     except IntegrityError as exc:
-        raise Refused(f"There is a token {name!r} already. Choose another name, or revoke and delete that one.") from exc
+        raise Refused(f"There is a token {name!r} already. Choose another name; a revoked one keeps its own.") from exc
     return row, secret
+
+
+def _beyond(own: Token, scopes: Sequence[str], priority: int, models: Sequence[str], now: datetime, lasts: timedelta | None) -> str:
+    """What a token that `own` makes would have that `own` has not; empty: nothing."""
+    if more := sorted(set(scopes) - set(own.scopes)):
+        return f"it lacks the scope {' and '.join(more)}"
+    if priority < own.priority:
+        return f"its priority is {own.priority}"
+    if own.models_allowed and not (models and {one.lower() for one in models} <= {str(one).lower() for one in own.models_allowed}):
+        return f"it may ask {', '.join(own.models_allowed)}"
+    if own.expires_at and (lasts is None or now + lasts > own.expires_at):
+        return f"it expires at {own.expires_at:%Y-%m-%d %H:%M} UTC"
+    return ""
 
 
 def find(secret: str, now: datetime) -> Token | None:

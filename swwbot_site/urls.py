@@ -29,5 +29,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     *([] if settings.LEAN else [path("api/", include("swwbot_site.api"))]),
 ]
+handler400 = "swwbot_site.refusals.unfit"
 handler404 = "swwbot_site.refusals.missing"
 handler500 = "swwbot_site.refusals.broken"

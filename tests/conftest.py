@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test import TransactionTestCase
 from hypothesis import settings as examples
+from pytest_django import DjangoDbBlocker
 
 from cluster.lmstudio.emulator import Emulator as Studio
 from conversations.feed.emulator import Emulator as Chat
 from conversations.feed.values import Generation
 from swwbot_site import postgres, processes
 from swwbot_site.lib import leases
-from tests import build
+from tests import build, emptying
 from tests.harness import Background
 
 # The suite tries the same examples in every run, so a change is judged by what it changed; `make explore` tries ever new ones.
@@ -63,9 +64,6 @@ def database_server(run_folder: Path) -> Iterator[None]:
         return
     server = postgres.Server(var=run_folder, durable=False)
     server.start()
-    with psycopg.connect(host=str(server.host), user="postgres", dbname="postgres") as connected:
-        # A database that has just started is not believed about who is gone: tests of that need an older one.
-        connected.execute("SELECT pg_sleep_until(pg_postmaster_start_time() + make_interval(secs => %s))", [leases.WAKING.total_seconds()])
     yield
     server.stop()
 
@@ -73,6 +71,19 @@ def database_server(run_folder: Path) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, database_server: None) -> None:
     """Django makes its test database on the run's own server."""
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The test database, emptied quickly after each test that commits."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        emptying.remember()
+        # A database that has just started is not believed about who is gone: tests of that need an older one.
+        cursor.execute("SELECT pg_sleep_until(pg_postmaster_start_time() + make_interval(secs => %s))", [leases.WAKING.total_seconds()])
+        connection.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty)
+        yield
 
 
 @pytest.fixture(scope="session")

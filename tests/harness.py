@@ -20,6 +20,8 @@ from swwbot_site.models import Event
 
 T = TypeVar("T")
 
+engine.STEADY_S = 0.05  # how soon an engine of this process sees that its test is over
+
 
 class Background:
     """An event loop in a thread."""

@@ -10,14 +10,14 @@ from django.urls import reverse
 
 from cluster.models import ClusterPolicy
 from cluster.strategies import table
-from swwbot_site.lib.adminkit import Waking
+from swwbot_site.lib.adminkit import Waking, column
 
 
 @admin.register(ClusterPolicy)
 class PolicyAdmin(Waking):
     """Changes take effect in running engines at their next plan."""
 
-    readonly_fields = ("disk_busy", "rates_at", "usual_at")
+    readonly_fields = ("busy", "rates_at", "usual_at")
     fieldsets = (
         ("Choosing", {"fields": (("strategy", "default_model", "region"), ("ageing_s", "overdue_s", "hedge_after_s"))}),
         ("Memory", {"fields": (("min_residency_s", "unload_delay_s"), ("keep_models_loaded", "preload"))}),
@@ -34,7 +34,7 @@ class PolicyAdmin(Waking):
             },
         ),
         ("Failures", {"fields": (("max_attempts", "return_s"), ("breaker_failures", "breaker_pause_s"))}),
-        ("What we see", {"fields": (("disk_busy", "rates_at", "usual_at"),)}),
+        ("What we see", {"fields": (("busy", "rates_at", "usual_at"),)}),
         ("Looking after servers", {"fields": ("monitor", ("health_check_interval_s", "reconcile_interval_s"))}),
     )
 
@@ -45,6 +45,10 @@ class PolicyAdmin(Waking):
         if db_field.name.endswith("_s"):
             kwargs["label"] = f"{db_field.name[:-2].replace('_', ' ').capitalize()}, s"
         return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    @column("time spent loading")
+    def busy(self, row: ClusterPolicy) -> str:
+        return f"{row.disk_busy:.1%} of the servers' time lately"
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """There is one row: go to it."""

@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
+from cluster import read
 from cluster.admin.attending import DEEDS
 from cluster.bars import bars
 from cluster.catalogue import spent
@@ -148,7 +149,7 @@ class ServerAdmin(Doing, Waking):
         """What is in memory, of every server."""
         if not self.has_view_or_change_permission(request):
             return HttpResponse("You may not look at servers.", status=403)
-        return TemplateResponse(request, "cluster/memory.html", {"bars": bars()})
+        return TemplateResponse(request, "cluster/memory.html", {"bars": bars(read.overview())})
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], Any]:
         """Its placements, offers and seats go with it, though nobody may delete them alone."""

@@ -1,1 +1,1 @@
-"""The cluster in the REST API: read only."""
+"""The cluster in the REST API."""

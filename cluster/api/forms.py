@@ -74,6 +74,12 @@ class LoadForm(Form):
     model = serializers.CharField(max_length=300, help_text="A model's name.")
 
 
+class PriorityForm(Form):
+    """How urgent it is to be."""
+
+    priority = serializers.IntegerField(min_value=0, max_value=99, help_text="0 is first.")
+
+
 class MessageForm(Form):
     """One message of a request."""
 

@@ -1,16 +1,12 @@
-"""Requests to models in `/api/v1/`: hand one in, watch it, call it off."""
+"""Requests to models in `/api/v1/`: hand one in, watch it, call it off, bring it forward, ask it again."""
 
-import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import timedelta
 from threading import BoundedSemaphore
 from typing import Any, Final
 
-from asgiref.sync import sync_to_async
-from django.db import connection
 from django.db.models import QuerySet
 from django.http import Http404, StreamingHttpResponse
 from django_filters import rest_framework as filters
@@ -18,31 +14,27 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied, ValidationError
-from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cluster import queue, watch
-from cluster.api.forms import GenerationForm
+from cluster import hurry, queue, watch
+from cluster.api.forms import GenerationForm, PriorityForm
 from cluster.api.serializers import GenerationSerializer, WholeGenerationSerializer
 from cluster.logic.request import Request as Asked
 from cluster.models import Generation
 from cluster.watch import Standing
-from swwbot_site.lib import clock
+from swwbot_site.lib import clock, streams
 from swwbot_site.lib.apikit import Rows
+from swwbot_site.lib.apistream import RENDERERS, streamed
 from swwbot_site.lib.lists import Filter
 from swwbot_site.lib.problems import first
-from swwbot_site.lib.rights import Scope, who
+from swwbot_site.lib.rights import Scope, lacks, who
+from swwbot_site.lib.streams import Look
 
 LONGEST_S: Final = 30.0
 """How long a request may wait for an answer."""
 
 LOOK_S: Final = 0.2
-STREAM_S: Final = 600.0
-"""How long a stream lasts at most; whoever wants more asks again."""
-BEAT_S: Final = 10.0
-"""A stream that has nothing to say says so, so that a client that went away is noticed."""
-
 USUAL: Final = 50
 """The priority of what people ask."""
 
@@ -63,17 +55,6 @@ class GenerationFilter(Filter):
         fields = ("state", "caller", "error_code", "cached")
 
 
-class Stream(BaseRenderer):
-    """Server-sent events; what is refused instead is JSON."""
-
-    media_type = "text/event-stream"
-    format = "events"
-
-    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
-        """A refusal, as one event."""
-        return b"event: refused\ndata: " + JSONRenderer().render(data) + b"\n\n"
-
-
 WAIT = OpenApiParameter(
     "wait", OpenApiTypes.FLOAT, description=f"Seconds, up to {LONGEST_S:g}: answered when it has ended, or when they are over."
 )
@@ -83,20 +64,23 @@ WAIT = OpenApiParameter(
 class GenerationView(Rows[Generation]):
     """Requests to models, the newest first; one alone also shows what was sent and why it ran where it ran.
 
-    A token that may `generate` but not `read` sees its own.
+    A token that may `generate` sees and calls off its own; for those of others it needs `read` or `operate`, and its person the permission.
     """
 
     queryset = Generation.objects.all()
     serializer_class = GenerationSerializer
     whole_class = WholeGenerationSerializer
     filterset_class = GenerationFilter
-    forms = {"create": GenerationForm}
+    forms = {"create": GenerationForm, "forward": PriorityForm}
+    refusals = {hurry.NotQueued: 409}
     scopes = {
         "list": EITHER,
         "retrieve": EITHER,
         "progress": EITHER,
         "create": (Scope.GENERATE,),
         "cancel": (Scope.OPERATE, Scope.GENERATE),
+        "forward": (Scope.OPERATE,),
+        "again": (Scope.OPERATE,),
     }
 
     def get_queryset(self) -> QuerySet[Generation]:
@@ -112,8 +96,11 @@ class GenerationView(Rows[Generation]):
 
     def _own(self, rows: QuerySet[Generation]) -> QuerySet[Generation]:
         token: Any = getattr(self.request, "auth", None)
+        if token is None or Scope.GENERATE not in self.enough(self.action, str(self.request.method)):
+            return rows  # what that needs was looked at before
         wide = Scope.OPERATE if self.action == "cancel" else Scope.READ
-        return rows if token is None or wide in token.scopes else rows.filter(caller=_caller(self.request))
+        anybodys = wide in token.scopes and not lacks(self.request, self.permission(self.action, str(self.request.method)))
+        return rows if anybodys else rows.filter(caller=_caller(self.request))
 
     def create(self, request: Request) -> Response:
         """Queue a request. It gets the cluster's memory, fairness and failover like any other."""
@@ -157,42 +144,39 @@ class GenerationView(Rows[Generation]):
         first(queue.cancel(pk, clock.now(), f"called off by {who(request)}"))
         return self.shown(pk)
 
+    @extend_schema(operation_id="generations_raise")
+    @action(detail=True, methods=["post"], url_path="raise")
+    def forward(self, request: Request, **_: Any) -> Response:
+        """Give it another priority, and the turn that it would have had with it; 409 if it does not wait."""
+        pk = self.pk()
+        hurry.hurry(pk, self.said()["priority"], who(request))
+        return self.shown(pk)
+
+    @action(detail=True, methods=["post"])
+    def again(self, request: Request, **_: Any) -> Response:
+        """Ask it again: a running one elsewhere, of an ended one a copy that nobody posts. Shows what waits then; 409 if it waits already."""
+        return self.shown(hurry.again(self.pk(), who(request), clock.now()))
+
     @extend_schema(responses={(200, "text/event-stream"): OpenApiResponse(OpenApiTypes.STR, "Events `progress` and, last, `ended`.")})
-    @action(detail=True, renderer_classes=[Stream, JSONRenderer])
+    @action(detail=True, renderer_classes=RENDERERS)
     def progress(self, request: Request, **_: Any) -> StreamingHttpResponse:
         """Server-sent events: how it stands whenever that changes, until it has ended."""
-        response = StreamingHttpResponse(_stream(self.pk()), content_type="text/event-stream")
-        response["Cache-Control"] = "no-store"
-        response["X-Accel-Buffering"] = "no"
-        return response
+        return streamed(request, _news(self.pk()))
 
 
-def _look(pk: int) -> Standing | None:
-    """How it stands. The connection is given back: a stream lasts long, and the database has few."""
-    try:
-        return watch.standing(pk)
-    finally:
-        if not connection.in_atomic_block:
-            connection.close()
-
-
-async def _stream(pk: int) -> AsyncIterator[bytes]:
-    """How it stands, whenever that changes."""
+def _news(pk: int) -> Look:
+    """Tells how it stands, whenever that has changed."""
     told: Standing | None = None
-    until = beat = time.monotonic()
-    while time.monotonic() < until + STREAM_S:
-        now = await sync_to_async(_look)(pk)
-        if now is None:
-            return
-        if now != told:
-            yield f"event: {'ended' if now.ended else 'progress'}\ndata: {json.dumps(asdict(now))}\n\n".encode()
-            told, beat = now, time.monotonic()
-        elif time.monotonic() > beat + BEAT_S:
-            yield b": still waiting\n\n"
-            beat = time.monotonic()
-        if now.ended:
-            return
-        await asyncio.sleep(LOOK_S)
+
+    def look() -> tuple[bytes, bool]:
+        nonlocal told
+        now = watch.standing(pk)
+        if now is None or now == told:
+            return b"", now is None
+        told = now
+        return streams.event("ended" if now.ended else "progress", json.dumps(asdict(now))), now.ended
+
+    return look
 
 
 def _caller(request: Request) -> str:

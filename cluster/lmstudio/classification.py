@@ -70,13 +70,13 @@ def complaint(value: object) -> str:
     """The sentence of an error body, of whichever shape; empty when the body reports no error."""
     root = mapping(value)
     error = root.get("error")
+    if not error and root.get("object") != "error" and root.get("type") != "error":
+        return ""
     if isinstance(error, dict) and error:
         return text(error.get("message")) or text(error.get("type")) or text(error.get("code")) or "an error without a sentence"
     if error:
         return str(error)
-    if root.get("object") == "error" or root.get("type") == "error":
-        return text(root.get("message")) or "an error without a sentence"
-    return ""
+    return text(root.get("message")) or "an error without a sentence"
 
 
 def _of_text(raw: str, status: int) -> PeerError:

@@ -6,11 +6,11 @@ No LM Studio ever spoke it; gateways may. Its reply bodies are unspecified, so a
 from cluster.lmstudio.classification import classify
 from cluster.lmstudio.errors import AlreadyLoaded, CapabilityMissing, ModelMissing, NotLoaded
 from cluster.lmstudio.names import same
-from cluster.lmstudio.openai import MODELS, chats, items
+from cluster.lmstudio.openai import MODELS, chats, completions, items, vectors
 from cluster.lmstudio.values import Dialect, Instance, ListedModel, Listing, LoadResult, State
 from cluster.lmstudio.wire import Conversation, Json, Pause, Reply, Request, text
 
-__all__ = ["chats", "listing", "load", "read", "unload"]
+__all__ = ["chats", "completions", "listing", "load", "read", "unload", "vectors"]
 
 LOAD = "/v1/models/load"
 UNLOAD = "/v1/models/unload"

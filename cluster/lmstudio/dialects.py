@@ -1,6 +1,6 @@
 """The dialects a server may speak, each a module, and what they mean for whoever places models."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -8,8 +8,8 @@ from typing import Final, Protocol
 from cluster.lmstudio import design, llamacpp, ndjson, ollama, openai, router, sse, v0, v1, vllm
 from cluster.lmstudio.classification import classify
 from cluster.lmstudio.names import dated, known
-from cluster.lmstudio.values import ChatRequest, Dialect, Listing, LoadResult
-from cluster.lmstudio.wire import Conversation, Request
+from cluster.lmstudio.values import ChatRequest, CompletionRequest, Dialect, EmbeddingResult, Listing, LoadResult
+from cluster.lmstudio.wire import Conversation, Json, Request
 
 
 class Heard(Protocol):
@@ -38,6 +38,14 @@ class Speech(Protocol):
         """The same chat for each place to try, the next one only where the server has no such place."""
         ...
 
+    def completions(self, request: CompletionRequest) -> tuple[Request, ...]:
+        """The same for a bare text."""
+        ...
+
+    def vectors(self, model: str, inputs: Sequence[str], context_length: int | None, fields: Json) -> Conversation[EmbeddingResult]:
+        """One vector for each input, from whichever model answers."""
+        ...
+
     def listing(self) -> Conversation[Listing]:
         """All models and which are in memory."""
         ...
@@ -60,6 +68,10 @@ class Manner:
     ping: str = openai.MODELS
     reader: Callable[[], Heard] = sse.Reader
     answers: Callable[[str, Iterable[str]], bool] = known
+
+    def places(self, request: ChatRequest | CompletionRequest) -> tuple[Request, ...]:
+        """Where a request may be answered, in the order to try. Raises what the dialect cannot say."""
+        return self.speech.chats(request) if isinstance(request, ChatRequest) else self.speech.completions(request)
 
 
 MANNERS: Final[Mapping[Dialect, Manner]] = MappingProxyType(

@@ -6,7 +6,7 @@
     ├── Unreachable        refused, no route, no name, connect time-out
     ├── Dropped            the connection was cut (row 19 in the middle of a reply)
     ├── Slow               ── ProbeTimeout, LoadTimeout, FirstTokenTimeout, IdleTimeout, TotalTimeout (row 13)
-    ├── CapabilityMissing  no such endpoint here, whatever the status (row 1)
+    ├── CapabilityMissing  no such endpoint here, whatever the status (row 1) ── Unable: its dialect has no words for it
     ├── Misconfigured      401, 403, a wrong address (row 17)
     ├── RateLimited        429 ── Busy: its queue is full (503), OutOfCredit: 402 and spent quotas
     ├── StillLoading       503 "Loading model"
@@ -47,6 +47,7 @@ from cluster.lmstudio.outage import (
     StillLoading,
     TotalTimeout,
     Truncated,
+    Unable,
     Unavailable,
     Unreachable,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "StillLoading",
     "TotalTimeout",
     "Truncated",
+    "Unable",
     "Unavailable",
     "UnknownKey",
     "Unreachable",

@@ -8,11 +8,11 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 from cluster.lmstudio.errors import CapabilityMissing, Refused
-from cluster.lmstudio.openai import MODELS, chats, checked, items, kind, load, named, no_unload
+from cluster.lmstudio.openai import MODELS, chats, checked, completions, items, kind, load, named, no_unload, vectors
 from cluster.lmstudio.values import Dialect, Instance, ListedModel, Listing, State
 from cluster.lmstudio.wire import Conversation, Json, Reply, Request, mapping, text, whole
 
-__all__ = ["chats", "listing", "load", "read", "unload"]
+__all__ = ["chats", "completions", "listing", "load", "read", "unload", "vectors"]
 
 PROPS = "/props"
 

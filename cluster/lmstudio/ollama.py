@@ -4,14 +4,24 @@ Chats go to `/api/chat`, not to its OpenAI-compatible place: that one can name n
 one the model was loaded with makes Ollama load it again, for everybody. `/api/chat` also gives exact token counts and times.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cluster.lmstudio.classification import classify
 from cluster.lmstudio.errors import CapabilityMissing, LoadCanceled, Malformed, ModelMissing, PeerError
 from cluster.lmstudio.names import same
-from cluster.lmstudio.openai import checked, items
-from cluster.lmstudio.options import body, options
-from cluster.lmstudio.values import ChatRequest, Dialect, Instance, ListedModel, Listing, LoadResult, State
+from cluster.lmstudio.openai import checked, items, numbers
+from cluster.lmstudio.options import bare, body, options
+from cluster.lmstudio.values import (
+    ChatRequest,
+    CompletionRequest,
+    Dialect,
+    EmbeddingResult,
+    Instance,
+    ListedModel,
+    Listing,
+    LoadResult,
+    State,
+)
 from cluster.lmstudio.wire import Conversation, Json, Request, mapping, text, whole
 
 VERSION = "/api/version"
@@ -27,6 +37,25 @@ FOREVER = -1
 def chats(request: ChatRequest) -> tuple[Request, ...]:
     """A streamed chat that keeps the model where it is, as it is, and is refused rather than cut when it is too long."""
     return (Request(method="POST", path=CHAT, body=body(request) | {"keep_alive": FOREVER, "truncate": False}),)
+
+
+def completions(request: CompletionRequest) -> tuple[Request, ...]:
+    """A streamed completion of the text as it is, without the model's template around it."""
+    return (Request(method="POST", path=GENERATE, body=bare(request) | {"keep_alive": FOREVER, "truncate": False}),)
+
+
+def vectors(model: str, inputs: Sequence[str], context_length: int | None, fields: Json) -> Conversation[EmbeddingResult]:
+    """Vectors from its own place: the OpenAI-compatible one names no context, and would make it load the model again."""
+    asked: dict[str, object] = {"model": model, "input": list(inputs), "keep_alive": FOREVER, "options": options({}, context_length)}
+    if fields.get("dimensions") is not None:
+        asked["dimensions"] = fields["dimensions"]
+    value = checked((yield Request(method="POST", path=EMBED, body=asked | {"truncate": False})))
+    found = value.get("embeddings")
+    return EmbeddingResult(
+        vectors=numbers(found if isinstance(found, list) else [], len(inputs)),
+        model=text(value.get("model")),
+        prompt_tokens=whole(value.get("prompt_eval_count")),
+    )
 
 
 def listing() -> Conversation[Listing]:

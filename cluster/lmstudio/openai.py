@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cluster.lmstudio.classification import classify
-from cluster.lmstudio.errors import CapabilityMissing, Malformed, PeerError, WrongModel
-from cluster.lmstudio.names import known
-from cluster.lmstudio.values import ChatRequest, Dialect, EmbeddingResult, ListedModel, Listing, LoadResult, State
+from cluster.lmstudio.errors import CapabilityMissing, Malformed, PeerError
+from cluster.lmstudio.values import ChatRequest, CompletionRequest, Dialect, EmbeddingResult, ListedModel, Listing, LoadResult, State
 from cluster.lmstudio.wire import Conversation, Json, Reply, Request, mapping, number, objects, parsed, text, whole
 
 MODELS = "/v1/models"
 CHAT = "/v1/chat/completions"
+COMPLETION = "/v1/completions"
 EMBEDDINGS = "/v1/embeddings"
-_OURS = frozenset({"model", "messages", "stream", "stream_options"})
-_NEEDED = frozenset({"model", "messages", "stream"})
+_OURS = frozenset({"model", "messages", "prompt", "stream", "stream_options"})
+_NEEDED = frozenset({"model", "messages", "prompt", "stream"})
 _CONTEXTS = ("max_model_len", "context_length", "context_window", "max_context_length")
 
 
@@ -38,8 +38,22 @@ def items(reply: Reply, key: str = "data") -> list[Json]:
 
 def chat(request: ChatRequest, path: str = CHAT, *, ttl: bool = False) -> Request:
     """A streamed chat with usage at its end; `ttl` where the server knows that key."""
-    body: dict[str, object] = {name: value for name, value in request.sampling.items() if value is not None and name not in _OURS}
-    body |= {"model": request.model, "messages": [dict(message) for message in request.messages]}
+    said: dict[str, object] = {"model": request.model, "messages": [dict(message) for message in request.messages]}
+    return _streamed(request, request.sampling, said, path, ttl=ttl)
+
+
+def completion(request: CompletionRequest, path: str = COMPLETION, *, ttl: bool = False) -> Request:
+    """The same for a bare text that is to go on."""
+    return _streamed(request, request.fields, {"model": request.model, "prompt": request.prompt}, path, ttl=ttl)
+
+
+def choices(request: ChatRequest | CompletionRequest) -> int:
+    """How many answers are asked for."""
+    return max(1, whole((request.sampling if isinstance(request, ChatRequest) else request.fields).get("n")) or 1)
+
+
+def _streamed(request: ChatRequest | CompletionRequest, given: Json, said: dict[str, object], path: str, *, ttl: bool) -> Request:
+    body = {name: value for name, value in given.items() if value is not None and name not in _OURS} | said
     if request.max_tokens is not None:
         body["max_tokens"] = request.max_tokens
     if request.stop:
@@ -52,6 +66,11 @@ def chat(request: ChatRequest, path: str = CHAT, *, ttl: bool = False) -> Reques
 def chats(request: ChatRequest) -> tuple[Request, ...]:
     """The request, in the order of places to try while the server says that there is no such place."""
     return (chat(request),)
+
+
+def completions(request: CompletionRequest) -> tuple[Request, ...]:
+    """The same for a completion."""
+    return (completion(request),)
 
 
 def pared(request: Request, keys: Sequence[str]) -> Request | None:
@@ -68,13 +87,13 @@ def pared(request: Request, keys: Sequence[str]) -> Request | None:
     return replace(request, body=body) if spare else None
 
 
-def embedding(model: str, inputs: Sequence[str], wanted: Sequence[str], path: str = EMBEDDINGS) -> Conversation[EmbeddingResult]:
-    """Vectors of all inputs in one request. Raises WrongModel when none of `wanted` answered."""
-    body = {"model": model, "input": list(inputs)}
-    result = embedded((yield Request(method="POST", path=path, body=body)), len(inputs))
-    if result.model and not known(result.model, wanted):
-        raise WrongModel(f"{result.model} answered where {model} was asked", got=result.model)
-    return result
+def vectors(
+    model: str, inputs: Sequence[str], context_length: int | None, fields: Json, path: str = EMBEDDINGS
+) -> Conversation[EmbeddingResult]:
+    """Vectors of all inputs in one request; `fields` are sent beside them as they are."""
+    del context_length
+    body = {**fields, "model": model, "input": list(inputs)}
+    return embedded((yield Request(method="POST", path=path, body=body)), len(inputs))
 
 
 def embedded(reply: Reply, count: int) -> EmbeddingResult:
@@ -83,17 +102,24 @@ def embedded(reply: Reply, count: int) -> EmbeddingResult:
     rows = objects(value.get("data")) or []
     if all(whole(row.get("index")) is not None for row in rows):
         rows = sorted(rows, key=lambda row: whole(row.get("index")) or 0)
-    vectors: list[tuple[float, ...]] = []
-    for row in rows:
-        raw = row.get("embedding")
-        vector = [number(part) for part in raw] if isinstance(raw, list) else []
-        vectors.append(tuple(part for part in vector if part is not None))
-        if not vector or len(vectors[-1]) != len(vector):
-            raise Malformed("an embedding that is no list of numbers", status=reply.status)
-    if len(vectors) != count:
-        raise Malformed(f"{len(vectors)} embeddings for {count} inputs", status=reply.status)
+    found = numbers([row.get("embedding") for row in rows], count)
     usage = mapping(value.get("usage"))
-    return EmbeddingResult(vectors=tuple(vectors), model=text(value.get("model")), prompt_tokens=whole(usage.get("prompt_tokens")))
+    return EmbeddingResult(vectors=found, model=text(value.get("model")), prompt_tokens=whole(usage.get("prompt_tokens")))
+
+
+def numbers(rows: Sequence[object], count: int) -> tuple[tuple[float, ...], ...]:
+    """So many vectors. Raises Malformed for anything else."""
+    if len(rows) != count:
+        raise Malformed(f"{len(rows)} embeddings for {count} inputs")
+    return tuple(_vector(row) for row in rows)
+
+
+def _vector(row: object) -> tuple[float, ...]:
+    vector = [number(part) for part in row] if isinstance(row, list) else []
+    found = tuple(part for part in vector if part is not None)
+    if not vector or len(found) != len(vector):
+        raise Malformed("an embedding that is no list of numbers")
+    return found
 
 
 def listing() -> Conversation[Listing]:

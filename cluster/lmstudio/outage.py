@@ -120,6 +120,14 @@ class CapabilityMissing(PeerError):
     advice = "Detect the server's dialect again, or choose another one for it."
 
 
+class Unable(CapabilityMissing):
+    """The server's dialect has no words for something that the request asks for; another kind of server may have."""
+
+    code = "unable"
+    fault = Fault.REQUEST
+    advice = "Leave that out, or ask for a model that another kind of server has."
+
+
 class Misconfigured(PeerError):
     """Up, but it does not let us in, or its address is no address."""
 

@@ -4,14 +4,26 @@ A load is answered at once and done later; the list tells when, and how it ended
 unasked, what others wait for.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from cluster.lmstudio import openai
 from cluster.lmstudio.classification import classify
 from cluster.lmstudio.errors import AlreadyLoaded, EngineFailed, LoadCanceled, Malformed, ModelMissing, NotLoaded, PeerError
 from cluster.lmstudio.llamacpp import properties, stem
 from cluster.lmstudio.names import known
-from cluster.lmstudio.openai import CHAT, chat, checked, items, kind, named
-from cluster.lmstudio.values import ChatRequest, Dialect, Instance, ListedModel, Listing, LoadResult, State
+from cluster.lmstudio.openai import CHAT, COMPLETION, EMBEDDINGS, chat, checked, completion, items, kind, named
+from cluster.lmstudio.values import (
+    ChatRequest,
+    CompletionRequest,
+    Dialect,
+    EmbeddingResult,
+    Instance,
+    ListedModel,
+    Listing,
+    LoadResult,
+    State,
+)
 from cluster.lmstudio.wire import Conversation, Json, Pause, Reply, Request, mapping, text, whole
 
 MODELS = "/models"
@@ -26,6 +38,16 @@ _PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
 def chats(request: ChatRequest) -> tuple[Request, ...]:
     """The OpenAI-compatible place, without leave to load."""
     return (chat(request, f"{CHAT}?autoload=false"),)
+
+
+def completions(request: CompletionRequest) -> tuple[Request, ...]:
+    """The same for a completion."""
+    return (completion(request, f"{COMPLETION}?autoload=false"),)
+
+
+def vectors(model: str, inputs: Sequence[str], context_length: int | None, fields: Json) -> Conversation[EmbeddingResult]:
+    """And for vectors."""
+    return openai.vectors(model, inputs, context_length, fields, f"{EMBEDDINGS}?autoload=false")
 
 
 def listing() -> Conversation[Listing]:

@@ -1,11 +1,13 @@
 """Reading a stream of server-sent events that may not be one (section 15)."""
 
+import json
 from dataclasses import dataclass, field
 
 from cluster.lmstudio.wire import parsed
 
 _FIELDS = ("event", "id", "retry")
 _RAW_LIMIT = 1_000_000
+_DECODER = json.JSONDecoder()
 
 
 @dataclass(slots=True)
@@ -27,7 +29,10 @@ class Reader:
         self._rest = lines.pop()
         values: list[object] = []
         for line in lines:
-            self._line(line.decode("utf-8", "replace").rstrip("\r"), values)
+            if not self._data and line.startswith(b"data: {") and (value := _usual(line)) is not None:
+                values.append(value)
+            elif line or self._data:
+                self._line(line.decode("utf-8", "replace").rstrip("\r"), values)
         return values
 
     def close(self) -> list[object]:
@@ -64,3 +69,14 @@ class Reader:
         if self._kept < _RAW_LIMIT:
             self.raw.append(line)
             self._kept += len(line)
+
+
+def _usual(line: bytes) -> object | None:
+    """The value of a line that holds one whole and nothing else; None for all others, which are looked at more closely."""
+    try:
+        said = line[6:].decode()
+        value, end = _DECODER.raw_decode(said)
+    except (ValueError, RecursionError):
+        return None
+    found: object = value
+    return found if end == len(said) or said[end:].isspace() else None

@@ -2,13 +2,16 @@
 
 from cluster.lmstudio.errors import WrongModel
 from cluster.lmstudio.names import same
-from cluster.lmstudio.openai import CHAT, checked, items, no_unload
+from cluster.lmstudio.openai import CHAT, COMPLETION, checked, completion, items, no_unload, vectors
 from cluster.lmstudio.openai import chat as openai_chat
-from cluster.lmstudio.values import ChatRequest, Dialect, Instance, ListedModel, Listing, LoadResult, State
+from cluster.lmstudio.values import ChatRequest, CompletionRequest, Dialect, Instance, ListedModel, Listing, LoadResult, State
 from cluster.lmstudio.wire import Conversation, Json, Reply, Request, text, whole
+
+__all__ = ["chats", "completions", "listing", "load", "read", "unload", "vectors"]
 
 MODELS = "/api/v0/models"
 CHAT_V0 = "/api/v0/chat/completions"
+COMPLETION_V0 = "/api/v0/completions"
 EMBEDDINGS_V0 = "/api/v0/embeddings"
 _KINDS = {"embeddings": "embedding"}
 _STATES = {state.value: state for state in State}
@@ -17,6 +20,11 @@ _STATES = {state.value: state for state in State}
 def chats(request: ChatRequest) -> tuple[Request, ...]:
     """The native place, which tells why an answer stopped; then OpenAI's, should it be missing."""
     return openai_chat(request, CHAT_V0, ttl=True), openai_chat(request, CHAT, ttl=True)
+
+
+def completions(request: CompletionRequest) -> tuple[Request, ...]:
+    """The same two places for a completion."""
+    return completion(request, COMPLETION_V0, ttl=True), completion(request, COMPLETION, ttl=True)
 
 
 def listing() -> Conversation[Listing]:

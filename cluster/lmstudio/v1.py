@@ -6,9 +6,11 @@ from cluster.lmstudio import v0
 from cluster.lmstudio.classification import classify
 from cluster.lmstudio.errors import AlreadyLoaded, CapabilityMissing, Malformed, NotLoaded, PeerError, UnknownKey
 from cluster.lmstudio.names import same
-from cluster.lmstudio.openai import CHAT, chat, checked, items
-from cluster.lmstudio.values import ChatRequest, Dialect, Instance, ListedModel, Listing, LoadResult, State
+from cluster.lmstudio.openai import CHAT, COMPLETION, chat, checked, completion, items, vectors
+from cluster.lmstudio.values import ChatRequest, CompletionRequest, Dialect, Instance, ListedModel, Listing, LoadResult, State
 from cluster.lmstudio.wire import Conversation, Json, Reply, Request, mapping, number, objects, text, whole
+
+__all__ = ["chats", "completions", "listing", "load", "merged", "read", "unload", "vectors"]
 
 MODELS = "/api/v1/models"
 LOAD = "/api/v1/models/load"
@@ -18,6 +20,11 @@ UNLOAD = "/api/v1/models/unload"
 def chats(request: ChatRequest) -> tuple[Request, ...]:
     """The OpenAI-compatible place: the native one keeps state on one server."""
     return (chat(request, CHAT, ttl=True),)
+
+
+def completions(request: CompletionRequest) -> tuple[Request, ...]:
+    """The OpenAI-compatible place; there is no other."""
+    return (completion(request, COMPLETION, ttl=True),)
 
 
 def listing() -> Conversation[Listing]:

@@ -169,16 +169,11 @@ class LoadResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRequest:
-    """One chat. `model` is what is sent: a model key or an instance id. `names` are further names that may answer for it.
-
-    `messages` are mappings with `role` and `content`; `sampling` is sent as it is, without its None values.
-    """
+class Asked:
+    """What every request has. `model` is what is sent: a model key or an instance id. `names` are further names that may answer for it."""
 
     model: str
-    messages: tuple[Mapping[str, object], ...]
     names: tuple[str, ...] = ()
-    sampling: Mapping[str, object] = field(default_factory=dict)
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     ttl_s: int | None = None
@@ -190,6 +185,22 @@ class ChatRequest:
     def wanted(self) -> tuple[str, ...]:
         """Every name that may stand in the reply's `model`."""
         return (self.model, *self.names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest(Asked):
+    """One chat: mappings with `role` and `content`. `sampling` is sent as it is, without its None values."""
+
+    messages: tuple[Mapping[str, object], ...]
+    sampling: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionRequest(Asked):
+    """A bare text to go on from. `fields` are sent as they are, without their None values."""
+
+    prompt: str
+    fields: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

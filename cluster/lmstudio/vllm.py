@@ -1,10 +1,10 @@
 """vLLM with the one model it was started with (section 13): nothing to load, nothing to unload. It is strict about names."""
 
-from cluster.lmstudio.openai import MODELS, chats, items, kind, load, named, no_unload
+from cluster.lmstudio.openai import MODELS, chats, completions, items, kind, load, named, no_unload, vectors
 from cluster.lmstudio.values import Dialect, Instance, ListedModel, Listing, State
 from cluster.lmstudio.wire import Conversation, Json, Reply, Request, text, whole
 
-__all__ = ["chats", "listing", "load", "read", "unload"]
+__all__ = ["chats", "completions", "listing", "load", "read", "unload", "vectors"]
 
 
 def listing() -> Conversation[Listing]:

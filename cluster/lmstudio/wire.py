@@ -13,6 +13,7 @@ from typing import TypeVar
 from cluster.lmstudio.errors import BadRequest, Misconfigured
 
 Json = Mapping[str, object]
+AGENT = "saywhatwant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,9 @@ def headers(token: str) -> dict[str, str]:
     token = token.strip()
     if not (token.isascii() and token.isprintable()):
         raise Misconfigured("the API token has characters that no token has")
-    return {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    return {"Content-Type": "application/json", "Accept": "*/*", "User-Agent": AGENT} | (
+        {"Authorization": f"Bearer {token}"} if token else {}
+    )
 
 
 def parsed(body: bytes | str) -> object:

@@ -5,10 +5,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 BACKOFF_S: Final = (0.0, 1.0, 3.0, 8.0, 20.0)
 """Pauses before the second, third … attempt on the same servers."""
+
+
+class Recorded(Protocol):
+    """Something to ask a model, as it can be kept."""
+
+    def document(self) -> dict[str, Any]:
+        """The JSON that is kept with the generation: messages, sampling, max_tokens, stop."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

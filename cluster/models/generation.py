@@ -27,6 +27,9 @@ class Generation(Leased):
     caller = models.CharField(max_length=100, help_text="Who asked, for example entity:philosopher.")
     request = models.JSONField(help_text="messages, sampling, max_tokens, stop: as sent.")
     request_hash = models.CharField(max_length=64, blank=True)
+    home = models.IntegerField(
+        null=True, blank=True, editable=False, help_text="The owner in whose process a client waits for it; it alone may ask."
+    )
 
     queued_at = models.DateTimeField()
     share_at = models.DateTimeField(db_default=Now(), help_text="When its caller's fair share reaches it.")
@@ -91,6 +94,8 @@ class Generation(Leased):
             models.Index(name="generation_running", fields=["lease_owner"], condition=Q(state="running")),
             models.Index(name="generation_cache", fields=["request_hash"], condition=Q(state="done")),
             models.Index(name="generation_ended", fields=["ended_at"]),
+            models.Index(name="generation_caller", fields=["caller", "queued_at"]),
+            models.Index(name="generation_home", fields=["home"], condition=Q(state="queued", home__isnull=False)),
         ]
 
     @staticmethod

@@ -61,6 +61,10 @@ class ClusterPolicy(models.Model):
     breaker_failures = models.PositiveSmallIntegerField(default=3, help_text="Failures in a row that take a server out.")
     breaker_pause_s = models.FloatField(default=5.0, help_text="First pause of a server that is out; doubles up to a minute.")
     cache_ttl_s = models.FloatField(default=300.0, help_text="How long an exactly equal request gets the stored answer. 0: never.")
+    max_waiting = models.PositiveIntegerField(
+        default=1000,
+        help_text="So many requests of other programs may wait for a seat in all; what comes then is told to come back later (429).",
+    )
     cache_entries = models.PositiveIntegerField(default=1000, help_text="So many stored answers a model, at most; the newest are kept.")
     scale_out_wait_s = models.FloatField(
         default=60.0, help_text="When requests would wait so long although every server is busy, more servers are called for."

@@ -9,9 +9,12 @@ from swwbot_site.lib.leases import Leased
 
 
 class Seat(Leased):
-    """Taken under the planner's lock, given back (deleted) when the generation leaves `running`."""
+    """Taken under the planner's lock, given back (deleted) when the generation leaves `running`.
 
-    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="seats")
+    One without a generation is held by a process for the clients that wait there: it asks one request after the other on it.
+    """
+
+    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="seats", null=True)
     hedge = models.BooleanField(default=False, help_text="The second one of a request that is asked twice.")
     placement = models.ForeignKey(Placement, on_delete=models.CASCADE, related_name="seats")
     taken_at = models.DateTimeField()
@@ -25,4 +28,5 @@ class Seat(Leased):
         indexes = [models.Index(name="seat_owner", fields=["lease_owner"])]
 
     def __str__(self) -> str:
-        return f"seat of generation {self.generation_id} on placement {self.placement_id}"
+        whose = f"generation {self.generation_id}" if self.generation_id else f"process {self.lease_owner}"
+        return f"seat of {whose} on placement {self.placement_id}"

@@ -6,10 +6,27 @@ from rest_framework import serializers
 
 from conversations.convene import LONGEST
 from conversations.logic import ensemble as plan
-from conversations.models import ConversationPolicy
+from conversations.models import ConversationPolicy, Feed
+from conversations.plug import WRITTEN
 from swwbot_site.lib.forms import Form, RowForm, Texts
 
 ROLES = [(role, role) for role in ("system", "user", "assistant")]
+
+
+class FeedForm(RowForm[Feed]):
+    """A message backend as people describe it. It is switched on and off with `enable` and `disable`."""
+
+    class Meta:
+        model = Feed
+        fields: tuple[str, ...] = WRITTEN
+        extra_kwargs: dict[str, Any] = {"name": {"validators": []}, "url": {"validators": []}}
+
+
+class NewFeedForm(FeedForm):
+    """A new message backend; it is on unless `enabled` is false."""
+
+    class Meta(FeedForm.Meta):
+        fields = (*FeedForm.Meta.fields, "enabled")
 
 
 class EditForm(Form):

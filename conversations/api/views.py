@@ -1,8 +1,15 @@
-"""The conversation's part of `/api/v1/` that is read: feeds, messages, engines."""
+"""The conversation's part of `/api/v1/` where it comes from: feeds, messages, engines."""
+
+from typing import Any
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
 
+from conversations import plug
+from conversations.api.forms import FeedForm, NewFeedForm
 from conversations.api.serializers import (
     EngineSerializer,
     FeedSerializer,
@@ -13,6 +20,8 @@ from conversations.logic.lifecycle import Debt
 from conversations.models import Engine, Feed, Message
 from swwbot_site.lib.apikit import Rows
 from swwbot_site.lib.lists import Filter, Flag, Number
+from swwbot_site.lib.problems import first
+from swwbot_site.lib.rights import Scope, who
 
 
 class FeedFilter(Filter):
@@ -64,6 +73,32 @@ class FeedView(Rows[Feed]):
     filterset_class = FeedFilter
     ordering = "name"
     ordering_fields = ("name", "id")
+    forms = {"create": NewFeedForm, "partial_update": FeedForm}
+    scopes = dict.fromkeys(("enable", "disable"), (Scope.OPERATE,))
+
+    def create(self, request: Request) -> Response:
+        """Add a message backend; an engine reads it at once."""
+        return self.shown(plug.add(self.said(), who(request)), 201)
+
+    def partial_update(self, request: Request, **_: Any) -> Response:
+        """Change what is given."""
+        pk = self.pk()
+        plug.change(pk, self.said(), who(request))
+        return self.shown(pk)
+
+    @action(detail=True, methods=["post"])
+    def enable(self, request: Request, **_: Any) -> Response:
+        """Read it and post to it; 409 if it is on."""
+        pk = self.pk()
+        first(plug.switch(pk, who(request), on=True))
+        return self.shown(pk)
+
+    @action(detail=True, methods=["post"])
+    def disable(self, request: Request, **_: Any) -> Response:
+        """Leave it alone; 409 if it is off."""
+        pk = self.pk()
+        first(plug.switch(pk, who(request), on=False))
+        return self.shown(pk)
 
 
 class MessageView(Rows[Message]):

@@ -82,6 +82,9 @@ class Feed(Leased):
     )
     detected = models.CharField("detected generation", max_length=10, blank=True, editable=False)
     cursor = models.BigIntegerField(null=True, blank=True, editable=False, help_text="Newest timestamp seen, ms.")
+    forgotten = models.BigIntegerField(
+        null=True, blank=True, editable=False, help_text="Messages up to this time, ms, are not all kept: none of them is ever new again."
+    )
     poll_at = models.DateTimeField("next poll", null=True, blank=True, editable=False)
     polled_at = models.DateTimeField("last poll", null=True, blank=True, editable=False)
     post_at = models.DateTimeField("next post not before", null=True, blank=True, editable=False)
@@ -108,7 +111,9 @@ class Feed(Leased):
         super().save(*args, **kwargs)
 
     def clean(self) -> None:
-        """What a person enters must be an address that we may speak to. Raises ValidationError."""
+        """What a person enters must be an address that we may speak to, and an origin that a header can carry. Raises ValidationError."""
+        if not (self.origin.isascii() and self.origin.isprintable()):
+            raise ValidationError({"origin": "Plain characters only: it is sent as a header."})
         self.url = tidy(self.url, "/comments")
         try:
             networks.allowed(self.url)

@@ -209,10 +209,7 @@ class EntityAdmin(Anew, Past, SimpleHistoryAdmin, Waking):  # type: ignore[misc]
 
     @column("left now")
     def remaining(self, row: Any) -> str:
-        if not row.quota.left:
-            return "no limits"
-        tight = min(row.quota.left, key=lambda one: (one.remaining, one.rule.posts))
-        return f"{tight.remaining} of {tight.rule}" if tight.rule.kind != "gap" else str(tight.rule)
+        return str(row.quota.least)
 
     @column("next free")
     def free(self, row: Any) -> str:

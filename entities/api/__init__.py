@@ -1,1 +1,1 @@
-"""The personas in the REST API: read only."""
+"""The personas in the REST API."""

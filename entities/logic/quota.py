@@ -112,6 +112,14 @@ class Quota:
     earliest: datetime | None = None
     why: str = ""
 
+    @property
+    def least(self) -> str:
+        """What is left by the rule that leaves the least: "3 of 8 a minute". A gap that is free is told only where it is the one rule."""
+        if not self.left:
+            return "no limits"
+        tight = min(self.left, key=lambda one: (one.rule.kind == "gap" and one.remaining > 0, one.remaining, one.rule.posts))
+        return f"{tight.remaining} ({tight.rule})" if tight.rule.kind == "gap" else f"{tight.remaining} of {tight.rule}"
+
 
 def left(rule: Rule, use: Use, now: datetime) -> Left:
     """One rule and what its window holds."""

@@ -13,8 +13,10 @@ from entities.api.limits import LimitView
 from entities.api.views import EntityView
 from swwbot_site.api import access  # noqa: F401 - importing it registers it
 from swwbot_site.api.configuration import ConfigurationView
+from swwbot_site.api.happenings import EventView
 from swwbot_site.api.hooks import DeliveryView, WebhookView
-from swwbot_site.api.status import EventView, StatusView
+from swwbot_site.api.status import StatusView
+from swwbot_site.api.tokens import TokenView
 from swwbot_site.lib.apikit import Router
 
 router = Router()
@@ -35,6 +37,7 @@ router.register("posting", PostingView, basename="posting")
 router.register("configuration", ConfigurationView, basename="configuration")
 router.register("engines", EngineView)
 router.register("events", EventView)
+router.register("tokens", TokenView)
 router.register("webhooks", WebhookView)
 router.register("deliveries", DeliveryView)
 

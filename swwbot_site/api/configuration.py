@@ -1,7 +1,7 @@
 """The whole configuration in `/api/v1/`: written out, and read in."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
@@ -16,8 +16,16 @@ from swwbot_site.config.problems import DocumentError
 from swwbot_site.lib.apikit import One
 from swwbot_site.lib.payload import Raw
 
-USUAL = "api"
+USUAL: Final = "api"
 """What an import without a name is called."""
+
+
+READING: Final = "entities.view_entity entities.view_ratelimit cluster.view_server cluster.view_clusterpolicy conversations.view_feed"
+WRITING: Final = (
+    "entities.add_entity entities.change_entity entities.change_ratelimit cluster.add_server cluster.change_server "
+    "cluster.change_clusterpolicy conversations.add_feed conversations.change_feed conversations.change_conversationpolicy"
+)
+"""A file holds all of these, so whoever reads or writes one needs the right to each."""
 
 
 class ChangeSerializer(serializers.Serializer[Any]):
@@ -62,7 +70,7 @@ class ConfigurationView(One):
 
     serializer_class = serializers.Serializer
     parser_classes = [Raw]
-    needs = {"list": "entities.view_entity", "create": "entities.change_entity"}
+    needs = {"list": READING, "create": WRITING}
 
     def list(self, request: Request) -> Response:
         # Without a docstring: the OpenAPI document takes the view's.

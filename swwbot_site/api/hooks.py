@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from swwbot_site.lib.apikit import Rows
 from swwbot_site.lib.forms import RowForm, Texts
-from swwbot_site.lib.lists import Filter
+from swwbot_site.lib.lists import Filter, Number
 from swwbot_site.lib.problems import first
 from swwbot_site.lib.rights import Scope, who
 from swwbot_site.models import Delivery, Webhook
@@ -72,11 +72,12 @@ class DeliveryFilter(Filter):
     """Deliveries by webhook, event and state."""
 
     webhook = filters.CharFilter(field_name="webhook__name", label="A webhook's name.")
+    event = Number(field_name="event_id", label="An event's number.")
     state = filters.ChoiceFilter(choices=[(state, state) for state in ("waiting", "delivered", "failed")])
 
     class Meta:
         model = Delivery
-        fields = ("event",)
+        fields: tuple[str, ...] = ()
 
 
 class WebhookView(Rows[Webhook]):
@@ -89,6 +90,7 @@ class WebhookView(Rows[Webhook]):
     ordering_fields = ("name", "id")
     forms = {"create": WebhookForm, "partial_update": WebhookForm}
     shapes = {"create": NewWebhookSerializer, "renew": NewWebhookSerializer}
+    secretive = frozenset(shapes)
     scopes = dict.fromkeys(("list", "retrieve"), (Scope.ADMINISTER,))
 
     def create(self, request: Request) -> Response:

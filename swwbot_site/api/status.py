@@ -1,10 +1,9 @@
-"""Everything at one moment, and what happened, in `/api/v1/`."""
+"""Everything at one moment, in `/api/v1/`."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_serializer, extend_schema_view
 from rest_framework import serializers
 
@@ -17,47 +16,13 @@ from conversations import read as conversations
 from conversations.api.serializers import PaceSerializer, SourceSerializer, WorkerSerializer
 from conversations.read import Pace, Source, Worker
 from swwbot_site.lib import clock
-from swwbot_site.lib.apikit import One, Rows
-from swwbot_site.lib.events import Level
-from swwbot_site.lib.lists import Filter
-from swwbot_site.models import Event
+from swwbot_site.lib.apikit import One
 
 LATELY: Final = timedelta(minutes=5)
 """How far back the status counts."""
 
 DAY: Final = timedelta(days=1)
 """How far back it judges guesses about models."""
-
-
-class EventSerializer(serializers.ModelSerializer[Event]):
-    """One line about something that happened, with its details."""
-
-    detail = serializers.DictField(read_only=True)
-
-    class Meta:
-        model = Event
-        fields = ("id", "at", "kind", "level", "subject", "text", "detail")
-        read_only_fields = fields
-
-
-class EventFilter(Filter):
-    """Events by kind, level, subject and time."""
-
-    level = filters.ChoiceFilter(choices=[(one.value, one.value) for one in Level])
-    after = filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte", label="Not earlier than, ISO 8601.")
-    before = filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt", label="Earlier than, ISO 8601.")
-
-    class Meta:
-        model = Event
-        fields = ("kind", "subject")
-
-
-class EventView(Rows[Event]):
-    """What happened, the newest first."""
-
-    queryset = Event.objects.all()
-    serializer_class = EventSerializer
-    filterset_class = EventFilter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +54,7 @@ class StatusView(One):
     """The status page for programs: servers with their memory, what waits, engines, feeds, and what was done lately."""
 
     serializer_class = StatusSerializer
+    needs = {"list": "cluster.view_server conversations.view_feed"}
 
     def get_object(self) -> Status:
         """Everything, read now."""

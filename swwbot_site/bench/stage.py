@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlencode
@@ -45,9 +45,31 @@ def own_database() -> Iterator[dict[str, str]]:
 @contextmanager
 def program(words: Sequence[str], environment: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
     """A management command that runs beside us, in a session of its own, until the block ends."""
-    manage = [sys.executable, str(settings.BASE_DIR / "manage.py"), *words]
+    with running([sys.executable, str(settings.BASE_DIR / "manage.py"), *words], environment) as process:
+        yield process
+
+
+def web(port: int, environment: Mapping[str, str]) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+    """The web server, as `up` starts it."""
+    words = [
+        "uvicorn",
+        "swwbot_site.asgi:application",
+        "--port",
+        str(port),
+        "--log-level",
+        "warning",
+        "--no-access-log",
+        "--lifespan",
+        "off",
+    ]
+    return running([sys.executable, "-m", *words], {"PYTHONPATH": str(settings.BASE_DIR), **environment})
+
+
+@contextmanager
+def running(words: Sequence[str], environment: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A program that runs beside us, in a session of its own, until the block ends."""
     process = subprocess.Popen(
-        manage, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        words, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
         yield process

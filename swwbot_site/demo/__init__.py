@@ -1,4 +1,4 @@
-"""The demo: two emulated LM Studio servers, an emulated feed, and the personas that live there."""
+"""The demo: two emulated LM Studio servers, a third to be added by hand, an emulated feed, and the personas that live there."""
 
 import json
 from collections.abc import Sequence
@@ -18,11 +18,17 @@ CHAT: Final = "Emulated chat"
 AWAY: Final = json.dumps({"version": "put away"})
 """The document that says nothing: what the demo described is switched off."""
 
+VECTORS: Final = "text-embedding-nomic-embed-text-v1.5:0.3:GGUF"
 SHELVES: Final = (
-    ("llama-3.2-3b-instruct:2:MLX", "mistral-nemo-12b-instruct:7:GGUF", "gpt-oss-20b:12:MLX"),
-    ("llama-3.2-3b-instruct:2:MLX", "mistral-nemo-12b-instruct:7:GGUF"),
+    ("llama-3.2-3b-instruct:2:MLX", "mistral-nemo-12b-instruct:7:GGUF", "gpt-oss-20b:12:MLX", VECTORS),
+    ("llama-3.2-3b-instruct:2:MLX", "mistral-nemo-12b-instruct:7:GGUF", VECTORS),
 )
 """The models on the disk of each emulated server, as `key:GB:format`; the big one fits only the first."""
+
+SPARE: Final = 12343
+"""Where the third server listens, if the port is free. It has what the first one has."""
+
+SPARE_GB: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +39,8 @@ class Demo:
     programs: Sequence[Program]
     chat: str
     """The page where the emulated chat can be watched and written to."""
+    spare: str
+    """The address of a server that runs and that nobody uses until somebody adds it."""
 
 
 def arrange(manage: Sequence[str]) -> Demo:
@@ -45,12 +53,17 @@ def arrange(manage: Sequence[str]) -> Demo:
         memory = server["capabilities"]["maxMemory"]
         words = ["lmstudio", "--port", str(server["port"]), "--memory-gb", str(memory), "--models", *SHELVES[index], "--load-gbps", "8"]
         programs.append(_program(manage, f"studio-{index + 1}", server["port"], words))
+    spare = _port(SPARE, taken)
+    words = ["lmstudio", "--port", str(spare), "--memory-gb", str(SPARE_GB), "--models", *SHELVES[0], "--load-gbps", "8"]
+    programs.append(_program(manage, "spare", spare, words))
     feed = document["feeds"][0]
     port = _port(urlsplit(feed["url"]).port or 8787, taken)
     feed["url"] = f"http://{HOST}:{port}/api"
     names, ids = [[entity[key] for entity in document["entities"]] for key in ("username", "id")]
     programs.append(_program(manage, "feed", port, ["feed", "--port", str(port), "--every", "4", "--mention", *names, "--entity", *ids]))
-    return Demo(document=json.dumps(document, indent=2), programs=programs, chat=f"http://{HOST}:{port}/chat")
+    return Demo(
+        document=json.dumps(document, indent=2), programs=programs, chat=f"http://{HOST}:{port}/chat", spare=f"http://{HOST}:{spare}"
+    )
 
 
 def _program(manage: Sequence[str], name: str, port: int, words: Sequence[str]) -> Program:

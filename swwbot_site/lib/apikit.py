@@ -42,6 +42,8 @@ class Base(Guarded, Refusing, GenericViewSet[M]):
     """Action → what its request may say."""
     shapes: ClassVar[Mapping[str, type[BaseSerializer[Any]]]] = {}
     """Action → what it shows, where that is not the row."""
+    secretive: ClassVar[frozenset[str]] = frozenset()
+    """Actions whose answer holds a secret: it is not kept under a key."""
     _key: Key | None = None
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -64,10 +66,11 @@ class Base(Guarded, Refusing, GenericViewSet[M]):
         return super().handle_exception(exc)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        """Keep what was answered under its key."""
+        """Keep what was answered under its key; on the way nobody keeps it."""
         done = super().finalize_response(request, response, *args, **kwargs)
+        done.headers.setdefault("Cache-Control", "no-store")
         if self._key is not None:
-            repeats.keep(self._key, done)
+            repeats.keep(self._key, done, secret=self.action in self.secretive)
         return done
 
     def said(self, **context: Any) -> dict[str, Any]:

@@ -42,6 +42,6 @@ class Schema(AutoSchema):
         """The action's sentence, and what it needs."""
         own = get_doc(getattr(self.view, self.view.action, None)) or get_doc(type(self.view))
         scopes = " or ".join(f"`{scope}`" for scope in self.view.enough(self.view.action, self.method))
-        permission = self.view.permission(self.view.action, self.method)
+        permission = "` and `".join(self.view.permission(self.view.action, self.method).split())
         needs = f"A token needs the scope {scopes}" + (f"; a person the permission `{permission}`." if permission else ".")
         return f"{own}\n\n{needs}" if own else needs

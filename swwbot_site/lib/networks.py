@@ -43,7 +43,7 @@ METADATA: Final[frozenset[Address]] = frozenset(
 NAMES: Final = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"})
 """Names of the same."""
 
-_EMBEDDING: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
+_EMBEDDING: Final = tuple(IPv6Network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96"))
 """IPv6 networks whose last 32 bits are an IPv4 address."""
 
 _WORDS: Final[dict[str, tuple[Network, ...]]] = {
@@ -127,7 +127,8 @@ def _plain(address: Address) -> Address:
     """The IPv4 address within an IPv6 one that only wraps it; otherwise the address."""
     if isinstance(address, IPv4Address):
         return address
-    inner = address.ipv4_mapped or address.sixtofour
+    address = IPv6Address(int(address))  # without its zone: fd00:ec2::254%1 is fd00:ec2::254
+    inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
     if inner is None and int(address) > 1 and any(address in network for network in _EMBEDDING):
         inner = IPv4Address(int(address) & 0xFFFFFFFF)
     return inner or address

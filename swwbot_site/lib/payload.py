@@ -15,6 +15,9 @@ LARGEST: Final = 16 * 1024 * 1024
 DEEPEST: Final = 64
 """Lists and objects inside each other."""
 
+MOST: Final = 500_000
+"""Commas and opening brackets: each value takes memory, however small it is; 16 MiB of empty lists would take half a gigabyte."""
+
 WIDEST: Final = 2**63
 """Whole numbers are smaller."""
 
@@ -37,6 +40,8 @@ class Raw(BaseParser):
         body = stream.read(LARGEST + 1)
         if len(body) > LARGEST:
             raise TooLarge
+        if sum(body.count(sign) for sign in (b",", b"[", b"{")) > MOST:
+            raise TooLarge(f"The body has more than {MOST} values.")
         return body
 
 

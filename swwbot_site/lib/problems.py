@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from django.core.exceptions import NON_FIELD_ERRORS
+from django.core.exceptions import NON_FIELD_ERRORS, ObjectDoesNotExist
 from django.core.exceptions import ValidationError as Unfit
 from django.db import IntegrityError
 from rest_framework import status
@@ -41,6 +41,8 @@ def problem(exc: Exception, context: Mapping[str, Any]) -> Response | None:
         exc = ValidationError(
             {_name(name): told for name, told in exc.message_dict.items()} if hasattr(exc, "error_dict") else exc.messages
         )
+    elif isinstance(exc, ObjectDoesNotExist):  # it went while it was being dealt with
+        exc = NotFound()
     elif isinstance(exc, IntegrityError):
         exc = Conflict(f"It clashes with another row: {str(exc).splitlines()[0]}")
     response = exception_handler(exc, dict(context))

@@ -27,6 +27,13 @@ HEADER: Final = "Idempotency-Key"
 LONGEST: Final = 200
 KEPT: Final = timedelta(hours=24)
 
+TOLD: Final = {
+    "code": "idempotency_told",
+    "detail": f"It was done, and the first answer to this {HEADER} held a secret, which is shown once and not kept. "
+    "If you did not get it, renew it, or revoke it and make another.",
+}
+"""What is answered in the place of an answer that held a secret."""
+
 
 class Clash(APIException):
     """The key was used for something else."""
@@ -93,15 +100,17 @@ def begin(one: Key) -> None:
         raise Answered(row.status, row.body)
 
 
-def keep(one: Key, response: HttpResponseBase) -> None:
-    """Keep what was answered; only a deed that was done is kept. Forgets what is too old."""
+def keep(one: Key, response: HttpResponseBase, *, secret: bool = False) -> None:
+    """Keep what was answered, unless that is `secret`; only a deed that was done is kept. Forgets what is too old."""
     if not (isinstance(response, Response) and status.is_success(response.status_code)):
         return
     now = clock.now()
     _rows().filter(created_at__lte=now - KEPT).delete()
-    body = None if response.data is None else json.loads(JSONRenderer().render(response.data))
+    code, body = response.status_code, None if response.data is None else json.loads(JSONRenderer().render(response.data))
+    if secret:
+        code, body = status.HTTP_409_CONFLICT, TOLD
     owner = {"token_id": one.token, "user_id": one.user}
-    _rows().create(**owner, key=one.key, digest=one.digest, status=response.status_code, body=body, created_at=now)
+    _rows().create(**owner, key=one.key, digest=one.digest, status=code, body=body, created_at=now)
 
 
 def _rows() -> Any:

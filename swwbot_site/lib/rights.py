@@ -40,7 +40,7 @@ class Guarded:
     scopes: ClassVar[Mapping[str, tuple[Scope, ...]]] = {}
     """Action → scopes of which one is enough; others need `read` to look and `administer` to change."""
     needs: ClassVar[Mapping[str, str]] = {}
-    """Action → permission ("app.verb_model"), where it is not the usual one; empty: being staff is enough."""
+    """Action → permission ("app.verb_model"), where it is not the usual one; several with spaces between: all of them."""
 
     @classmethod
     def enough(cls, action: str, method: str) -> tuple[Scope, ...]:
@@ -48,7 +48,7 @@ class Guarded:
         return cls.scopes.get(action) or ((Scope.READ,) if method in ("GET", "HEAD") else (Scope.ADMINISTER,))
 
     def permission(self, action: str, method: str) -> str:
-        """The permission that a person needs for this; empty: none but being staff."""
+        """The permission that a person needs for this, or several with spaces between; empty: none but being staff."""
         if action in self.needs:
             return self.needs[action]
         rows: Any = getattr(self, "queryset", None)
@@ -79,10 +79,15 @@ class Rights(BasePermission):
                 raise MissingScope(f"The token {token.name} lacks the scope {' or '.join(wanted)}.")
             if Scope.GENERATE in had:
                 return True
-        needed = view.permission(action, method)
-        if needed and not request.user.has_perm(needed):
-            raise PermissionDenied(f"{request.user.get_username()} lacks the permission {needed}.")
+        lacking = lacks(request, view.permission(action, method))
+        if lacking:
+            raise PermissionDenied(f"{request.user.get_username()} lacks the permission {' and '.join(lacking)}.")
         return True
+
+
+def lacks(request: Request, permissions: str) -> list[str]:
+    """Those of these permissions, with spaces between, that the person does not have."""
+    return [one for one in permissions.split() if not request.user.has_perm(one)]
 
 
 class Throttle(SimpleRateThrottle):

@@ -18,6 +18,7 @@ class Channel(StrEnum):
     SWAP = "sww_swap"
     EVENTS = "sww_events"
     STOP = "sww_stop"
+    RELAY = "sww_relay"
 
 
 def wake(*channels: Channel) -> None:

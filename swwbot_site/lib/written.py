@@ -124,7 +124,7 @@ class Insert:
 def _head(model: type[models.Model], names: tuple[str, ...]) -> tuple[str, list[Any]]:
     """The beginning of an insertion, and its columns: fields, or what is written for all rows."""
     quoted = connection.ops.quote_name
-    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key or field.name in names]
     columns = [field if field.name in names else _default(field) for field in fields]
     missing = set(names) - {field.name for field in fields}
     assert not missing, f"{model.__name__} has no {missing}"

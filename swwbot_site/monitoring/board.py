@@ -12,10 +12,12 @@ from statistics import median
 from typing import Final
 
 from cluster import read as cluster
+from cluster.bars import colours
 from cluster.read import Overview
 from conversations import read as conversations
 from conversations.read import Answer, Pace, Source, Worker
-from swwbot_site.monitoring.cards import card, loads, palette, row
+from entities import read as entities
+from swwbot_site.monitoring.cards import card, loads, row
 from swwbot_site.monitoring.trouble import troubles
 
 ANSWERS: Final = 16
@@ -32,7 +34,8 @@ MANY: Final = 24
 
 LATELY: Final = timedelta(minutes=5)
 
-MOODS: Final = ("bad", "warn", "busy", "good", "off")
+ILL: Final = ("bad", "warn")
+MOODS: Final = (*ILL, "busy", "good", "off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +83,19 @@ def read(now: datetime) -> tuple[Region, ...]:
     view, engines, feeds = cluster.overview(), conversations.engines(now), conversations.feeds()
     answers = conversations.latest(ANSWERS, UNDERWAY)
     stopped = conversations.stopped()
-    hues = palette([held.model for server in view.servers for held in server.held] + [waiting.model for waiting in view.queue])
-    cards = [card(server, hues, now, small=len(view.servers) > MANY) for server in view.servers]
+    hues = colours(view)
+    small = len(view.servers) > MANY
+    cards = [card(server, hues, now, small=small) for server in view.servers]
+    if small:  # nobody looks through hundreds for the two that are ill
+        cards.sort(key=lambda one: MOODS.index(one.mood) if one.mood in ILL else len(ILL))
     moods = Counter(one.mood for one in cards)
     rows = [row(waiting, hues[waiting.model]) for waiting in view.queue]
     more = rows[QUEUES:]
     return (
-        Region(name="troubles", items=(Item(key="all", shape="troubles", value=troubles(view, engines, feeds, now, stopped)),)),
+        Region(
+            name="troubles",
+            items=(Item(key="all", shape="troubles", value=troubles(view, engines, feeds, entities.counted(), now, stopped)),),
+        ),
         Region(name="figures", items=(Item(key="all", shape="figures", value=figures(view, engines, answers, now)),)),
         Region(name="moods", items=(Item(key="all", shape="moods", value=tuple((mood, moods[mood]) for mood in MOODS if moods[mood])),)),
         Region(

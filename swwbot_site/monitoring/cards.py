@@ -1,16 +1,11 @@
 """Servers, loads and queues as they are drawn."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
-from zlib import crc32
 
 from cluster.read import Held, Machine, Overview
 from cluster.waiting import Waiting
-
-HUES: Final = 12
-"""Colours of models in the style sheet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,17 +75,6 @@ class Row:
     since: datetime
     bands: tuple[tuple[str, int], ...]
     why: str
-
-
-def palette(models: Iterable[str]) -> dict[str, int]:
-    """A colour for each model: its own, or the next free one where two would share; the same whatever the order."""
-    chosen: dict[str, int] = {}
-    for model in sorted(set(models)):
-        hue = crc32(model.encode()) % HUES
-        while hue in chosen.values() and len(chosen) < HUES:
-            hue = (hue + 1) % HUES
-        chosen[model] = hue
-    return chosen
 
 
 def card(server: Machine, hues: Mapping[str, int], now: datetime, *, small: bool = False) -> Card:

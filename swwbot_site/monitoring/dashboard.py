@@ -13,11 +13,14 @@ from django.views.decorators.http import require_safe
 
 from cluster import read as cluster
 from cluster.bars import bars
+from cluster.read import Overview
 from conversations import read as conversations
 from conversations.pulse import MINUTE, pulse
+from entities import read as entities
 from swwbot_site.lib import clock
 from swwbot_site.lib.words import span
 from swwbot_site.models import Event
+from swwbot_site.monitoring.trouble import troubles
 
 MINUTES: Final = 60
 """So far back the charts go."""
@@ -65,9 +68,9 @@ def chart(values: Sequence[float], told: str, top: str) -> Chart:
     return Chart(columns=columns, told=told, top=top if most else "")
 
 
-def tiles(now: datetime) -> tuple[Tile, ...]:
+def tiles(view: Overview, now: datetime) -> tuple[Tile, ...]:
     """The figures, each with its chart."""
-    beat, view = pulse(now, MINUTES), cluster.overview()
+    beat = pulse(now, MINUTES)
     counts = [minute.posted for minute in beat.minutes]
     slow = [minute.p95 or 0.0 for minute in beat.minutes]
     oldest = min((one.since for one in view.queue), default=None)
@@ -79,7 +82,7 @@ def tiles(now: datetime) -> tuple[Tile, ...]:
             name="Answers a minute",
             figure=f"{lately:.1f}",
             note=f"{beat.posted} in the last hour" + (f", {held} on hold" if held else ""),
-            chart=chart(counts, f"answers in each of the last {MINUTES} minutes, at most {max(counts)}", f"{max(counts)} a minute"),
+            chart=chart(counts, f"answers in each of the last {MINUTES} minutes, at most {max(counts)}", f"highest: {max(counts)}"),
             link="admin:conversations_reply_changelist",
         ),
         Tile(
@@ -93,14 +96,16 @@ def tiles(now: datetime) -> tuple[Tile, ...]:
             name="From message to answer",
             figure=span(beat.p50),
             note=f"half of them; 95 of 100 within {span(beat.p95)}" if beat.p95 is not None else "no answer in the last hour",
-            chart=chart(slow, f"seconds within which 95 of 100 answers came, in each of the last {MINUTES} minutes", span(max(slow))),
+            chart=chart(
+                slow, f"seconds within which 95 of 100 answers came, in each of the last {MINUTES} minutes", f"highest: {span(max(slow))}"
+            ),
         ),
         Tile(
             name="Errors in the last hour",
             figure=str(sum(errors)),
             note="none" if not any(errors) else "see the events",
             mood="bad" if any(errors[-LATELY:]) else "warn" if any(errors) else "",
-            chart=chart(errors, f"errors in each of the last {MINUTES} minutes", f"{max(errors)} a minute"),
+            chart=chart(errors, f"errors in each of the last {MINUTES} minutes", f"highest: {max(errors)}"),
             link="admin:swwbot_site_event_changelist",
         ),
     )
@@ -118,15 +123,15 @@ def board(request: HttpRequest) -> dict[str, Any]:
     """What the front page shows; nothing but a hint to whoever may not look at servers and answers."""
     if not request.user.has_perms(RIGHT):
         return {"may_look": False}
-    now = clock.now()
+    now, view = clock.now(), cluster.overview()
+    wrong = troubles(view, conversations.engines(now), conversations.feeds(), entities.counted(), now, conversations.stopped())
     return {
         "may_look": True,
         "now": now,
-        "tiles": tiles(now),
-        "bars": bars(),
+        "troubles": wrong,
+        "tiles": tiles(view, now),
+        "bars": bars(view),
         "width": MINUTES,
-        "stopped": conversations.stopped(),
-        "living": sum(engine.living for engine in conversations.engines(now)),
         "errors": Event.objects.filter(level="error", at__gte=now - timedelta(minutes=MINUTES)).order_by("-id")[:ERRORS],
     }
 

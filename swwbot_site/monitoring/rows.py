@@ -31,6 +31,9 @@ DAY: Final = timedelta(days=1)
 """How far back guesses about models are judged."""
 
 MONTH: Final = timedelta(days=30)
+GB: Final = 1e9
+"""Bytes; Prometheus wants base units."""
+
 BUSY: Final = 10
 """So many entities have their limits told: those that posted most in the last hour."""
 
@@ -79,9 +82,9 @@ def _queue(view: Overview, now: datetime) -> Iterator[Metric]:
     yield _gauge("swwbot_running", "Requests that are being answered.", (), {(): float(view.running)})
     lately = cluster_figures.waits(now - WINDOW)
     waits = {(one.model, str(q)): seconds for one in lately for q, seconds in one.queued_s.items()}
-    yield _gauge("swwbot_wait_seconds_5m", "From queued to asked, of requests that ended.", ("model", "quantile"), waits)
+    yield _gauge("swwbot_wait_seconds_5m", "From queued to asked, of requests that ended.", ("model", "q"), waits)
     first = {(one.model, str(q)): seconds for one in lately for q, seconds in one.first_token_s.items()}
-    yield _gauge("swwbot_first_token_seconds_5m", "From asked to the first token.", ("model", "quantile"), first)
+    yield _gauge("swwbot_first_token_seconds_5m", "From asked to the first token.", ("model", "q"), first)
 
 
 def _servers(view: Overview, now: datetime) -> Iterator[Metric]:
@@ -92,8 +95,8 @@ def _servers(view: Overview, now: datetime) -> Iterator[Metric]:
     )
     yield _gauge("swwbot_seats", "Answers being written.", label, {(one.name,): float(one.in_flight) for one in servers})
     yield _gauge("swwbot_slots", "Answers that may be written at once.", label, {(one.name,): float(one.slots) for one in servers})
-    yield _gauge("swwbot_memory_held_gb", "Memory that models hold.", label, {(one.name,): one.held_gb for one in servers})
-    yield _gauge("swwbot_memory_budget_gb", "Memory that models may hold.", label, {(one.name,): one.budget_gb for one in servers})
+    yield _gauge("swwbot_memory_held_bytes", "Memory that models hold.", label, {(one.name,): one.held_gb * GB for one in servers})
+    yield _gauge("swwbot_memory_budget_bytes", "Memory that models may hold.", label, {(one.name,): one.budget_gb * GB for one in servers})
     yield _gauge("swwbot_server_failures", "Failures in a row.", label, {(one.name,): float(one.failures) for one in servers})
     waiting = {(one.name,): float(bool(one.retry_at and one.retry_at > now)) for one in servers}
     yield _gauge("swwbot_server_breaker_open", "1: nothing is asked of it for a while; then one probe decides.", label, waiting)
@@ -107,7 +110,7 @@ def _servers(view: Overview, now: datetime) -> Iterator[Metric]:
     warmth = warm.report(now - DAY)
     found = {("hit",): float(warmth.hits), ("miss",): float(warmth.misses), ("open",): float(warmth.open)}
     yield _gauge("swwbot_preloads_1d", "Models loaded in a day before anybody asked, by what came of it.", ("result",), found)
-    yield _gauge("swwbot_preload_wasted_gb_1d", "Memory loaded in a day that nobody asked for.", (), {(): warmth.wasted_gb})
+    yield _gauge("swwbot_preload_wasted_bytes_1d", "Memory loaded in a day that nobody asked for.", (), {(): warmth.wasted_gb * GB})
 
 
 def _answers(now: datetime) -> Iterator[Metric]:
@@ -117,7 +120,7 @@ def _answers(now: datetime) -> Iterator[Metric]:
     yield _gauge("swwbot_replies_ended_5m", "Answers that ended.", ("state",), ended)
     yield _gauge("swwbot_messages_5m", "Messages of humans.", (), {(): float(pace.messages)})
     seconds = {(str(q),): value for q, value in conversation_figures.answer_seconds(now - WINDOW).items()}
-    yield _gauge("swwbot_answer_seconds_5m", "From reading a message to seeing its answer in the feed.", ("quantile",), seconds)
+    yield _gauge("swwbot_answer_seconds_5m", "From reading a message to seeing its answer in the feed.", ("q",), seconds)
     generations = {(state,): float(n) for state, n in cluster.ended(now - WINDOW).items()}
     yield _gauge("swwbot_generations_ended_5m", "Requests that ended.", ("state",), generations)
     yield _gauge("swwbot_posting_stopped", "1: the global stop is pulled.", (), {(): float(conversations.stopped() is not None)})

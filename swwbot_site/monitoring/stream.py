@@ -17,7 +17,7 @@ import psycopg
 import structlog
 from django.db import Error, connection
 
-from swwbot_site.lib import clock
+from swwbot_site.lib import clock, streams
 from swwbot_site.lib.wake import Channel
 from swwbot_site.monitoring import board
 from swwbot_site.monitoring.draw import Drawn, drawn, message
@@ -40,7 +40,11 @@ BEAT_S: Final = 10.0
 VIEWERS: Final = 100
 """More than this are told to ask for themselves."""
 
+SLOW_S: Final = 5.0
+"""A look that takes longer is told: what the page shows is old by then."""
+
 LOST: Final = "The database does not answer."
+SLOW: Final = "The database is slow."
 BROKEN: Final = "The page could not be drawn anew; the web server's log says why."
 
 
@@ -141,6 +145,7 @@ class Hub:
         while True:
             self._bell.clear()
             begun = loop.time()
+            late = loop.call_later(SLOW_S, self._ail, SLOW)
             try:
                 self.take(await self.rows(_read))
             except Error as error:
@@ -149,6 +154,8 @@ class Hub:
             except Exception:  # the outermost guard: one bad row must not end the stream of everybody
                 log.exception("status.failed")
                 self._ail(BROKEN)
+            finally:
+                late.cancel()
             took = loop.time() - begun
             await asyncio.sleep(max(PACE_S - took, SHARE * took))
             with contextlib.suppress(TimeoutError):
@@ -179,6 +186,7 @@ def hub() -> Hub:
 
 def close() -> None:
     """End every stream of this process, from whichever thread: a server that is told to stop waits for its answers."""
+    streams.close()
     for loop, here in list(_hubs.items()):
         if not loop.is_closed():
             loop.call_soon_threadsafe(here.close)

@@ -18,9 +18,14 @@ class Trouble:
 
 
 def troubles(
-    view: Overview, engines: Sequence[Worker], feeds: Sequence[Source], now: datetime, stopped: Stop | None = None
+    view: Overview,
+    engines: Sequence[Worker],
+    feeds: Sequence[Source],
+    entities: tuple[int, int],
+    now: datetime,
+    stopped: Stop | None = None,
 ) -> tuple[Trouble, ...]:
-    """What is wrong, the worst first."""
+    """What is wrong, the worst first. `entities`: how many there are, and how many are on."""
     found = []
     if stopped:
         advice = "It waits for somebody to resume it: here, in the admin under Posting and policy, or with manage.py resume."
@@ -28,6 +33,15 @@ def troubles(
     if not any(engine.living for engine in engines):
         text = "No engine is running: nothing is read, answered or posted."
         found.append(Trouble(text=text, advice="Start a worker: make up, or manage.py qcluster."))
+    there, on = entities
+    missing = [name for name, some in (("server", view.servers), ("feed", feeds), ("entity", there)) if not some]
+    if missing:
+        advice = "Add one in the admin, or import a configuration there, under Imports."
+        found.append(Trouble(text=f"There is no {' and no '.join(missing)} yet.", advice=advice))
+    if there and not on:
+        found.append(Trouble(text="Every entity is switched off.", advice="Switch one on in the admin, under Entities."))
+    if feeds and not any(feed.enabled for feed in feeds):
+        found.append(Trouble(text="Every feed is switched off.", advice="Switch one on in the admin, under Feeds."))
     enabled = [server for server in view.servers if server.enabled]
     if view.servers and not enabled:
         found.append(Trouble(text="Every server is switched off.", advice="Switch one on in the admin, under Servers."))

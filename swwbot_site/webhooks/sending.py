@@ -20,7 +20,7 @@ LEAST_S: Final = 0.2
 """Between two turns, however much happens."""
 
 TIMEOUT_S: Final = 10.0
-"""For connecting, and between two parts of an answer."""
+"""For connecting, and between two parts of an answer; an attempt lasts twice that at most."""
 
 
 class Sending:

@@ -1,13 +1,17 @@
 """A real Chromium, where there is one."""
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
 from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
+
+from tests.browser.serving import Served, opened
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = (
@@ -59,3 +63,27 @@ def page(chromium: Browser, live_server: LiveServer, complaints: list[str]) -> I
     yield page
     context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def served(transactional_db: None) -> Iterator[Served]:
+    """The site with streams."""
+    one = Served()
+    yield one
+    one.stop()
+    gc.collect()
+
+
+@pytest.fixture
+def cookie(transactional_db: None) -> str:
+    """An administrator's session."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("admin", password="correct horse"))
+    return client.cookies["sessionid"].value
+
+
+@pytest.fixture
+def watching(chromium: Browser, served: Served, cookie: str, complaints: list[str]) -> Iterator[Page]:
+    """An administrator's page on the server with streams."""
+    with opened(chromium, served.url, complaints, cookie) as page:
+        yield page

@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.db import connection
 
 from cluster.models import Generation, LanguageModel, Server
-from conversations.models import Engine
+from conversations.models import Engine, Reply
 from entities.models import Entity
 from swwbot_site.lib import clock, leases
 from tests import build
@@ -161,4 +161,77 @@ def trouble() -> Generation:
         asked_at=now - timedelta(seconds=30),
         first_token_at=now - timedelta(seconds=29),
         ended_at=now - timedelta(seconds=26),
+    )
+
+
+def explained(hostile: str = "") -> Reply:
+    """An answer with everything that can be told of one; `hostile` stands in its message."""
+    now = clock.now()
+    generation = trouble()
+    generation.request = {
+        "messages": [
+            {"role": "system", "content": "You are Sage. You speak in short, calm sentences.\n\nContext: Ann: does anyone plan?"},
+            {"role": "user", "content": f"Ann: Sage, is a plan worth anything? {hostile}"},
+        ],
+        "sampling": {"temperature": 0.7, "top_p": 0.9},
+        "max_tokens": 120,
+        "stop": ["###"],
+    }
+    generation.text = "<think>She asks about plans.</think>Sage: A plan is a letter to somebody who will know better."
+    generation.save()
+    said = generation.queued_at - timedelta(seconds=1.2)
+    message = build.message(
+        username="Ann",
+        text=f"Sage, is a plan worth anything if it always changes? {hostile}",
+        timestamp=clock.millis(said - timedelta(seconds=2)),
+        received_at=said,
+        decided_at=said + timedelta(seconds=0.2),
+        verdict={
+            "why": "by chance",
+            "yes": ["sage"],
+            "no": {"grump": "dice 0.812 against 0.100", "chef": "has just spoken, and others may", "stella": "its limits"},
+            "noes": {"dice": 1, "has just spoken, and others may": 1, "its limits": 1},
+            "considered": 4,
+            "facts": {"strategy": "weighted", "factors": {"question": 2.0}},
+        },
+    )
+    return build.reply(
+        state="posted",
+        message=message,
+        entity=build.entity(slug="wise", username="Sage"),
+        mode="ambient",
+        generation=generation,
+        text="A plan is a letter to somebody who will know better.",
+        decided_at=said + timedelta(seconds=0.2),
+        ready_at=generation.ended_at + timedelta(seconds=0.05),
+        accepted_at=generation.ended_at + timedelta(seconds=0.4),
+        ended_at=now - timedelta(seconds=24),
+        permit=build.permit(reserved_at=said + timedelta(seconds=0.2)),
+        verdict={
+            "rules": ["chance 0.4", "question ×2"],
+            "chance": 0.8,
+            "dice": 0.31,
+            "factors": {"question": 2.0},
+            "pick": "weighted: the luckiest of 2",
+            "left": [{"rule": "10 a minute", "left": 7}, {"rule": "45 s between posts", "left": 0}],
+            "shown": ["Ann: does anyone plan?", "mo: never"],
+            "prompt": {"tokens": 312, "room": 8192, "dropped": []},
+            "cleaned": ["thoughts removed", "own label removed"],
+        },
+        drafts=[{"generation": 1, "text": "Sage:", "why": "nothing was left of it after cleaning", "cleaned": ["own label removed"]}],
+    )
+
+
+def crowd() -> None:
+    """200 servers, some of them not well, and 1000 requests for 60 models."""
+    now = clock.now()
+    models = [build.model(key=f"maker/model-{number}") for number in range(60)]
+    for number in range(200):
+        ill = {"state": "offline", "state_reason": "No connection.", "retry_at": now + timedelta(seconds=40)} if number % 23 == 7 else {}
+        server = build.server(name=f"mac-{number:03}", url=f"http://mac-{number:03}:1234", **ill)
+        if not ill:
+            build.placement(server=server, model=models[number % 60], gb=20 + number % 50)
+    row = {"state": "queued", "caller": "test", "request": {}, "queued_at": now}
+    Generation.objects.bulk_create(
+        Generation(**row, model=models[number % 60], priority=number % 100, share_at=now, turn_at=now) for number in range(1000)
     )

@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
+import pytest
 import uvicorn
 from django.core.asgi import get_asgi_application
 from django.db import connections
@@ -11,6 +13,15 @@ from playwright.sync_api import Browser, Page
 
 from swwbot_site.monitoring import stream
 from tests.harness import until
+
+QUIET: Final = (
+    # WhiteNoise hands out files piece by piece, which Django says of every one on an ASGI server.
+    pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume synchronous iterators"),
+    # Django leaves the connection of a request that its browser has given up to the garbage collector.
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <function BaseConnection.__del__:pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:<psycopg.Connection:ResourceWarning"),
+)
+"""What a module must be marked with whose tests have this server."""
 
 
 class Served:
@@ -40,10 +51,11 @@ class Served:
 
 
 @contextmanager
-def logged_in(browser: Browser, url: str, cookie: str, complaints: list[str]) -> Iterator[Page]:
-    """A page with somebody's session, which must end without complaints."""
+def opened(browser: Browser, url: str, complaints: list[str], cookie: str = "") -> Iterator[Page]:
+    """A stranger's page, or one with somebody's session, which must end without complaints."""
     context = browser.new_context(base_url=url, viewport={"width": 1280, "height": 900})
-    context.add_cookies([{"name": "sessionid", "value": cookie, "url": url}])
+    if cookie:
+        context.add_cookies([{"name": "sessionid", "value": cookie, "url": url}])
     context.set_default_timeout(10_000)
     page = context.new_page()
     page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)

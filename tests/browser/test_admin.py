@@ -1,21 +1,15 @@
 """What an operator does in the admin, in a real browser: the front page, a server by form, draining, trying an entity."""
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Page, expect
 
 from cluster.models import Generation, Server
 from swwbot_site.lib import clock
 from tests import build
+from tests.browser.looks import fits, serious
 from tests.browser.scene import evening
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-def fits(page: Page) -> bool:
-    """Whether nothing sticks out to the right."""
-    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
 def test_the_front_page_draws_itself_anew(page: Page) -> None:
@@ -58,17 +52,10 @@ def test_an_entity_is_tried_and_the_answer_appears(page: Page) -> None:
     expect(page.locator("[data-answer]")).to_contain_text("It scatters.")
 
 
-@pytest.fixture(params=["dark", "light"])
-def lit(request: pytest.FixtureRequest, page: Page) -> tuple[str, Page]:
-    """The page in one of the theme's lights."""
-    page.add_init_script(f"localStorage.setItem('adminTheme', JSON.stringify('{request.param}'))")
-    return request.param, page
-
-
-def test_the_pages_fit_narrow_and_wide_in_both_lights(lit: tuple[str, Page], tmp_path: Path) -> None:
-    light, page = lit
+def test_the_main_pages_fit_narrow_and_wide_in_both_lights_and_axe_finds_nothing_serious(page: Page) -> None:
     evening()
     build.event(level="error", text="Mac Mini does not answer: " + "x" * 300)
+    held = build.reply(state="held", text="Rivers are slow rain.")
     server = Server.objects.get(name="Mac Studio 1")
     waiting = Generation.objects.filter(state="queued").order_by("pk")[0]
     addresses = {
@@ -78,12 +65,18 @@ def test_the_pages_fit_narrow_and_wide_in_both_lights(lit: tuple[str, Page], tmp
         "queue": "/admin/cluster/generation/",
         "request": f"/admin/cluster/generation/{waiting.pk}/change/",
         "entities": "/admin/entities/entity/",
+        "entity": f"/admin/entities/entity/{held.entity_id}/change/",
+        "replies": "/admin/conversations/reply/",
+        "held": f"/admin/conversations/reply/{held.pk}/change/",
+        "posting": "/admin/conversations/conversationpolicy/",
+        "import": "/admin/swwbot_site/configimport/add/",
     }
-    for name, address in addresses.items():
-        for width in (360, 1440):
-            page.set_viewport_size({"width": width, "height": 900})
+    for light, width in (("dark", 360), ("light", 1440), ("dark", 1440)):
+        page.evaluate(f"localStorage.setItem('adminTheme', JSON.stringify('{light}'))")
+        page.set_viewport_size({"width": width, "height": 900})
+        for name, address in addresses.items():
             page.goto(address)
-            page.wait_for_load_state("load")
             expect(page.locator("#content")).to_be_visible()
             assert fits(page), f"{name} at {width}"
-            page.screenshot(path=tmp_path / f"{name}-{light}-{width}.png")
+            if width > 360:
+                assert serious(page) == [], f"{name}, {light}"

@@ -6,13 +6,9 @@ from playwright.sync_api import Page, expect
 from conversations import read
 from conversations.models import Reply
 from tests import build
+from tests.browser.looks import fits
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-def fits(page: Page) -> bool:
-    """Whether nothing sticks out to the right."""
-    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
 def test_an_answer_on_hold_is_changed_and_approved(page: Page) -> None:

@@ -1,66 +1,27 @@
 """The status page in a real browser: live without reloading, on every width, by keyboard, and when something is lost."""
 
-import gc
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import connection
-from django.test import Client
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from conversations import read
 from conversations.models import Reply
 from conversations.stop import stop
-from swwbot_site.lib import clock
 from swwbot_site.lib.wake import Channel, wake
 from swwbot_site.monitoring import stream
 from tests import build
 from tests.browser.looks import fits, serious
-from tests.browser.scene import evening, trouble
-from tests.browser.serving import Served, logged_in
+from tests.browser.scene import crowd, evening
+from tests.browser.serving import QUIET, Served
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.django_db(transaction=True),
-    # WhiteNoise hands out files piece by piece, which Django says of every one on an ASGI server.
-    pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume synchronous iterators"),
-    # Django leaves the connection of a request that its browser has given up to the garbage collector.
-    pytest.mark.filterwarnings("ignore:Exception ignored in. <function BaseConnection.__del__:pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore:<psycopg.Connection:ResourceWarning"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), *QUIET]
 
 LIVE = "live, as it happens"
 ASKING = "live, asking every 2 s"
-
-
-@pytest.fixture
-def served(transactional_db: None) -> Iterator[Served]:
-    """The site with streams."""
-    one = Served()
-    yield one
-    one.stop()
-    gc.collect()
-
-
-@pytest.fixture
-def cookie(transactional_db: None) -> str:
-    """An administrator's session."""
-    client = Client()
-    client.force_login(User.objects.create_superuser("admin", password="correct horse"))
-    return client.cookies["sessionid"].value
-
-
-@pytest.fixture
-def watching(chromium: Browser, served: Served, cookie: str, complaints: list[str]) -> Iterator[Page]:
-    """An administrator's page on the server with streams."""
-    with logged_in(chromium, served.url, cookie, complaints) as page:
-        yield page
 
 
 # --- live --------------------------------------------------------------------------------------------------------
@@ -279,45 +240,3 @@ def test_two_hundred_servers_and_a_thousand_waiting_stay_readable(page: Page) ->
         page.goto("/status/")
         expect(page.locator(".card")).to_have_count(200)
         assert fits(page), width
-
-
-def crowd() -> None:
-    """200 servers, some of them not well, and 1000 requests for 60 models."""
-    now = clock.now()
-    models = [build.model(key=f"maker/model-{number}") for number in range(60)]
-    for number in range(200):
-        ill = {"state": "offline", "state_reason": "No connection.", "retry_at": now + timedelta(seconds=40)} if number % 23 == 7 else {}
-        server = build.server(name=f"mac-{number:03}", url=f"http://mac-{number:03}:1234", **ill)
-        if not ill:
-            build.placement(server=server, model=models[number % 60], gb=20 + number % 50)
-    row = {"state": "queued", "caller": "test", "request": {}, "queued_at": now}
-    build.Generation.objects.bulk_create(
-        build.Generation(**row, model=models[number % 60], priority=number % 100, share_at=now, turn_at=now) for number in range(1000)
-    )
-
-
-@pytest.mark.skipif(not os.environ.get("STATES"), reason="takes pictures of every state into the folder that STATES names")
-def test_pictures_of_every_state(page: Page) -> None:
-    folder = Path(os.environ["STATES"])
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def take(name: str, query: str = "", look: str = "dark") -> None:
-        for width, height in ((360, 780), (1440, 1000), (1920, 1080)):
-            page.set_viewport_size({"width": width, "height": height})
-            page.goto(f"/status/{query}")
-            page.evaluate(f"document.documentElement.dataset.theme = '{look}'")
-            expect(page.locator("#link")).to_have_text(ASKING)
-            page.screenshot(path=folder / f"{name}-{width}.png")
-
-    take("empty")
-    evening()
-    take("evening")
-    take("evening-light", look="light")
-    take("wall", "?screen=big")
-    take("wall-terminal", "?screen=big", look="terminal")
-    trouble()
-    stop("ann", "it swears")
-    take("trouble")
-    crowd()
-    take("crowd")
-    take("crowd-wall", "?screen=big")

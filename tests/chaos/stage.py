@@ -219,7 +219,7 @@ class Stage:
         server = self.servers[trouble.target]
         headers = {**HAND, "Authorization": f"Bearer {server.work.habits.token}"}
         try:
-            httpx.post(f"{server.url}/api/v1/models/{what}", json=body, headers=headers, timeout=0.5, trust_env=False)
+            httpx.post(f"{server.url}/api/v1/models/{what}", json=body, headers=headers, timeout=0.5, trust_env=False, verify=False)
         except httpx.TransportError:
             return
 

@@ -15,6 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from conversations.models import ConversationPolicy
 from swwbot_site.lib import clock
 from swwbot_site.models import ConfigImport
+from swwbot_site.retention.row import Retention
 from tests import build
 
 CHANGING = {"django_session"}
@@ -71,6 +72,7 @@ def scene(text: str, *, secret: str = "") -> None:
     build.notice(reason={"model": plain, "waiting": 3}, subject=line, error=plain)
     build.policy()
     ConversationPolicy.objects.get_or_create(pk=1)
+    Retention.objects.get_or_create(pk=1)
     ConfigImport.objects.create(source=line, host=line, digest="0", outcome="rejected", at=now, version=plain, said={line: {line: [line]}})
     webhook = build.webhook(name=line or "hook", **({"secret": secret} if secret else {}))
     build.delivery(webhook=webhook, event=build.event(text=plain), answer=plain)

@@ -14,11 +14,12 @@ from conversations.models import ConversationPolicy, Feed
 from entities.models import Entity
 from swwbot_site.lib import clock
 from swwbot_site.lib.events import Happening
+from swwbot_site.retention.row import Retention
 from tests import build
 
 OURS = {"cluster", "entities", "conversations", "swwbot_site"}
 PAGES = sorted((model for model in admin.site._registry if model._meta.app_label in OURS), key=lambda model: model._meta.label)
-LISTED = [model for model in PAGES if model not in (ClusterPolicy, ConversationPolicy)]
+LISTED = [model for model in PAGES if model not in (ClusterPolicy, ConversationPolicy, Retention)]
 READ_ONLY = [
     "cluster.Generation",
     "cluster.Seat",

@@ -20,7 +20,7 @@ from swwbot_site.lib import events
 from swwbot_site.lib.events import Happening, Level, say
 from swwbot_site.lib.wake import Channel, wake
 from swwbot_site.models import Event
-from swwbot_site.monitoring import console, sink
+from swwbot_site.monitoring import console
 from tests import build
 
 NOON = datetime(2025, 9, 27, 12, 0, 0, tzinfo=UTC)
@@ -79,22 +79,6 @@ def test_what_is_said_becomes_a_row() -> None:
     say("server.offline", "Mac is away", subject="server:Mac", level=Level.ERROR, seconds=3)
     event = Event.objects.get(kind="server.offline")
     assert (event.level, event.subject, event.text, event.detail) == ("error", "server:Mac", "Mac is away", {"seconds": 3})
-
-
-def test_old_events_are_thrown_away(db: None) -> None:
-    old = build.event(at=NOON)
-    rows = [build.event() for _ in range(5)]
-    assert sink.prune(rows[-1].pk, keep=3) == 3
-    left = set(Event.objects.values_list("pk", flat=True))
-    assert left == {row.pk for row in rows[-3:]}
-    assert old.pk not in left
-
-
-def test_the_sink_prunes_by_itself(db: None) -> None:
-    old = build.event(at=NOON)
-    for _ in range(sink.EVERY):
-        sink.record(Happening(kind="a.b", text="c"))
-    assert not Event.objects.filter(pk=old.pk).exists()
 
 
 @pytest.fixture

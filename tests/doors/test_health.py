@@ -61,7 +61,7 @@ def test_metrics_are_read_from_rows(client: Client, db: None) -> None:
     for line in (
         'swwbot_queue{band="medium",model="gemma"} 1.0',
         'swwbot_seats{server="Mac"} 1.0',
-        'swwbot_memory_held_gb{server="Mac"} 17.5',
+        'swwbot_memory_held_bytes{server="Mac"} 1.75e+10',
         'swwbot_servers{state="online"} 1.0',
         'swwbot_replies_ended_5m{state="posted"} 1.0',
         "swwbot_running 1.0",

@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+import re
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from cluster import bars
 from conversations import read
 from conversations.models import Engine
 from conversations.stop import stop
@@ -25,6 +29,7 @@ pytestmark = pytest.mark.django_db
 
 EVIL = "<script>alert(1)</script>\u202e\u0007 <img src=x onerror=alert(2)>{{ 7|add:7 }}"
 NOW = clock.now()
+STATIC = settings.BASE_DIR / "swwbot_site" / "static" / "swwbot"
 
 
 def regions(browser: Client) -> dict[str, Any]:
@@ -127,17 +132,38 @@ def test_an_empty_page_says_what_to_do(browser: Client) -> None:
     page = browser.get("/status/").content.decode()
     for words in ("No engine is running", "No server yet", "There is no feed to read", "Nothing waits", "Nothing is on its way"):
         assert words in page
+    assert "There is no server and no feed and no entity yet." in page
+    assert "There is no server and no feed and no entity yet." in browser.get("/admin/").content.decode()
 
 
 def test_each_trouble_is_told_on_top_with_what_to_do(browser: Client) -> None:
     build.feed(name="chat", failures=3, error="<refused>")
     build.server(enabled=False)
+    build.entity(enabled=False, disabled_reason="on holiday")
     stop("ann", "it <swears>")
     told = text(browser, "troubles")
+    assert "Every entity is switched off." in told
+    assert "There is no" not in told
     assert "The feed chat fails (3 times in a row): &lt;refused&gt;" in told
     assert "Every server is switched off." in told
     assert "it &lt;swears&gt;" in told
     assert 'data-do="resume"' in told
+
+
+@pytest.mark.parametrize("path", ["/status/", "/admin/"])
+def test_nothing_is_said_to_be_well_while_nothing_can_be_answered(browser: Client, living_engine: Engine, path: str) -> None:
+    feed, server, entity = build.feed(), build.server(), build.entity()
+    assert "alert" not in browser.get("/admin/").content.decode().partition('id="board"')[2].partition("sww-tiles")[0]
+    assert "Nothing is in the way of answers." in text(browser, "troubles")
+    for row, words in (
+        (entity, "Every entity is switched off."),
+        (feed, "Every feed is switched off."),
+        (server, "Every server is switched off."),
+    ):
+        type(row).objects.filter(pk=row.pk).update(enabled=False)
+        page = browser.get(path).content.decode()
+        assert words in page
+        assert "Nothing is in the way of answers." not in page
 
 
 def test_a_load_tells_since_when_and_how_long_it_should_take(browser: Client) -> None:
@@ -152,11 +178,13 @@ def test_a_load_tells_since_when_and_how_long_it_should_take(browser: Client) ->
 
 
 def test_with_many_servers_the_cards_are_small(browser: Client) -> None:
-    for _ in range(cards_limit := board.MANY + 1):
+    for _ in range(board.MANY - 1):
         build.server()
+    ill = [build.server(name=f"zz-{state}", state=state) for state in ("misconfigured", "offline")]
     told = regions(browser)["servers"]
-    assert len(told["order"]) == cards_limit
-    assert all('class="card good small"' in html for html in told["html"].values())
+    assert len(told["order"]) == board.MANY + 1
+    assert all(" small" in html for html in told["html"].values())
+    assert told["order"][:2] == [f"server-{row.pk}" for row in reversed(ill)], "who is ill comes first"
 
 
 def test_of_very_many_models_that_are_waited_for_the_rest_is_counted(browser: Client) -> None:
@@ -214,11 +242,22 @@ def test_a_cluster_in_which_nothing_happens_is_the_same_board_whatever_the_time(
 
 
 def test_models_on_one_page_have_different_colours() -> None:
-    models = [f"model-{number}" for number in range(cards.HUES)]
-    hues = cards.palette(models)
-    assert sorted(hues.values()) == list(range(cards.HUES))
-    assert hues == cards.palette(reversed(models))
-    assert set(cards.palette([*models, "one-more"]).values()) == set(range(cards.HUES))
+    models = [f"model-{number}" for number in range(bars.HUES)]
+    hues = bars.palette(models)
+    assert sorted(hues.values()) == list(range(bars.HUES))
+    assert hues == bars.palette(reversed(models))
+    assert set(bars.palette([*models, "one-more"]).values()) == set(range(bars.HUES))
+
+
+def test_a_model_has_the_same_colour_on_every_page(browser: Client) -> None:
+    build.placement(model=build.model(key="maker/seen"))
+    build.generation(model=build.model(key="maker/awaited"))
+    [hue] = re.findall(r"dot hue-(\d+)", text(browser, "servers"))
+    assert f'class="sww-hue-{hue} sww-loaded"' in browser.get("/admin/").content.decode()
+    styles = [(STATIC / name).read_text() for name in ("status.css", "admin.css")]
+    ours, theirs = (re.findall(r"hue-(\d+) \{ fill: (#\w{6})", style) for style in styles)
+    assert dict(ours) == dict(theirs)
+    assert len(dict(ours)) == bars.HUES
 
 
 def only_card() -> cards.Card:
@@ -304,6 +343,31 @@ def test_each_viewer_is_told_only_what_is_new_to_him() -> None:
     asyncio.run(watch())
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_slow_is_told_while_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = threading.Event()
+
+    def look() -> draw.Drawn:
+        free.wait(20)
+        return {}
+
+    monkeypatch.setattr(stream, "SLOW_S", 0.01)
+    monkeypatch.setattr(stream, "_read", look)
+
+    async def watch() -> list[str]:
+        hub, told = stream.Hub(), []
+        with hub.watched():
+            for act in (None, free.set):
+                if act:
+                    act()
+                seen = hub.round
+                assert await hub.news(seen, 20)
+                told.append(hub.since(seen)["trouble"])
+        return told
+
+    assert asyncio.run(watch()) == [stream.SLOW, ""]
+
+
 # --- why ---------------------------------------------------------------------------------------------------------
 def told_reply() -> Any:
     verdict = {
@@ -350,7 +414,7 @@ def test_the_why_page_tells_everything_and_escapes_it(browser: Client) -> None:
     for words in (
         "chance 0.4; question ×2",
         "fell on 31.0 %, below the chance of 80.0 %",
-        "7 of 10 a minute",
+        "10 a minute: 7 left",
         "dice 0.812 against 0.100",
         "312 of 8192 tokens",
         "Attic (chosen)",

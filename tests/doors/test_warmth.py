@@ -88,7 +88,7 @@ def test_clusterstatus_metrics_and_the_api_tell_what_came_of_preloads(browser: C
     assert warmth == {"preloads": 2, "hits": 1, "misses": 1, "open": 0, "hit_rate": 0.5, "loaded_gb": 27.0, "wasted_gb": 7.0}
     metrics = browser.get("/metrics").content.decode()
     assert 'swwbot_preloads_1d{result="miss"} 1.0' in metrics
-    assert "swwbot_preload_wasted_gb_1d 7.0" in metrics
+    assert "swwbot_preload_wasted_bytes_1d 7e+09" in metrics
 
 
 # --- the admin ---------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from cluster import serve
 from cluster.lmstudio.emulator import Emulator as Studio
 from cluster.models import Generation, Placement, Seat
 from swwbot_site import postgres
@@ -28,7 +29,8 @@ def test_two_engines_share_the_work_without_double_seats(studio: Start) -> None:
     unharmed(*emulators)
 
 
-def test_an_engine_that_stops_gives_back_what_it_cannot_finish(studio: Start) -> None:
+def test_an_engine_that_stops_gives_back_what_it_cannot_finish(studio: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "PATIENCE_S", 0.5)
     emulator = studio(models=[SMALL], loaded=["maker/small"], tokens_per_s=1.0)
     first = Running("first")
     ids = ask("maker/small", 6)

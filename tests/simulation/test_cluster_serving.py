@@ -179,8 +179,8 @@ def test_the_emulator_counts_what_these_tests_rely_on(studio: Start) -> None:
     with engines():
         ids = ask("maker/small")
         until(lambda: emulator.work.machine.running == 1, 10, "an answer")
+        httpx.post(f"{emulator.url}/api/v1/models/unload", json={"instance_id": "maker/small"}, trust_env=False, verify=False)
         emulator.set(tokens_per_s=0.0)
-        httpx.post(f"{emulator.url}/api/v1/models/unload", json={"instance_id": "maker/small"}, trust_env=False)
         (answer,) = done(ids)
     assert count(emulator, "unloaded_while_serving") == 1
     assert [one["code"] for one in answer.tried] == ["model-unloaded"]

@@ -32,7 +32,7 @@ def test_a_plugin_of_the_setting_takes_part_in_everything(plugged: None, studio:
     build.entity(slug="crab", username="Crab", model="maker/small", response_chance=0.11, system_prompt="You are a crab.")
     build.entity(slug="gull", username="Gull", model="maker/small", response_chance=1.0)
     body = {"id": "human-1", "text": "Here comes the tide, friends", "username": "Ann"}
-    assert httpx.post(f"{feed.url}/comments", json=body, timeout=30, trust_env=False).status_code == 200
+    assert httpx.post(f"{feed.url}/comments", json=body, timeout=30, trust_env=False, verify=False).status_code == 200
     with engines():
         until(lambda: Reply.objects.filter(state="posted").exists(), 25, "an answer")
     reply = Reply.objects.get()
@@ -40,7 +40,7 @@ def test_a_plugin_of_the_setting_takes_part_in_everything(plugged: None, studio:
     assert "high water" in str(Message.objects.get(remote_id="human-1").verdict)
     system = Generation.objects.get().request["messages"][0]["content"]
     assert system.startswith("You are a crab.\n\nThe tide is in.")
-    shown = httpx.get(f"{feed.url}/comments", params={"after": 1}, trust_env=False).json()["messages"]
+    shown = httpx.get(f"{feed.url}/comments", params={"after": 1}, trust_env=False, verify=False).json()["messages"]
     (answer,) = [one for one in shown if one["message-type"] == "AI"]
     assert answer["text"].endswith(" ~")
     assert tide.HEARD["reply.ready"] == 1

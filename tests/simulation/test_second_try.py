@@ -33,7 +33,7 @@ def test_a_model_that_only_thinks_is_asked_once_more(
     feed = chat("do")
     who = build.entity(slug="ping", username="Ping", model="maker/small", response_chance=0.0)
     body = {"id": "human-1", "text": "What is time?", "username": "Ann", "botParams": {"entity": "ping"}}
-    httpx.post(f"{feed.url}/comments", json=body, timeout=10, trust_env=False).raise_for_status()
+    httpx.post(f"{feed.url}/comments", json=body, timeout=10, trust_env=False, verify=False).raise_for_status()
     with engines():
         until(lambda: Reply.objects.filter(state=state).exists(), 25, "the end of the reply")
     reply = Reply.objects.get()
@@ -41,6 +41,6 @@ def test_a_model_that_only_thinks_is_asked_once_more(
     assert Generation.objects.count() == 2
     assert reply.permit
     assert reply.permit.state == ("spent" if state == "posted" else "refunded")
-    shown = httpx.get(f"{feed.url}/comments", params={"after": 1}, timeout=10, trust_env=False).json()["messages"]
+    shown = httpx.get(f"{feed.url}/comments", params={"after": 1}, timeout=10, trust_env=False, verify=False).json()["messages"]
     assert len([one for one in shown if one["username"] == who.username]) == (state == "posted")
     assert "<think>" not in reply.text

@@ -6,6 +6,7 @@
     work       loads, queues, slots and the speed of tokens
     complaints the sentences in which it refuses
     voice      what it answers
+    acting     calls of tools, JSON of a wanted shape, several choices
     prediction one answer in every format
     answering  chats, completions and embeddings over HTTP
     managing   the lists, loads and unloads of LM Studio's dialects, the design's and plain ones

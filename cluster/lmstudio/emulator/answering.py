@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from cluster.lmstudio.emulator import complaints, voice
+from cluster.lmstudio.emulator import acting, complaints, voice
 from cluster.lmstudio.emulator.habits import Fault
 from cluster.lmstudio.emulator.machine import Instance, Job, Machine, Trouble
 from cluster.lmstudio.emulator.prediction import Prediction, limited, messages_of, vector, wants_usage
@@ -86,7 +86,8 @@ class Answering:
         reasoning, text = voice.answer(messages, self._seed, work.habits.answer)
         if work.habits.answer_times:
             work.habits = work.habits.counted("answer")
-        pieces, finish = limited(text, body, instance.context - prompt)
+        act = acting.act(body, messages, text, plain=work.profile.shape == "lm-studio")
+        pieces, finish = limited(act.text, {} if act.call else body, instance.context - prompt)
         prediction = form(
             id=f"{'cmpl' if legacy else 'chatcmpl'}-{self._seed:x}{self._count:016x}",
             model="some/other-model-9b" if fault == "wrong-model" else self._signed(instance, name),
@@ -94,7 +95,8 @@ class Answering:
             prompt_tokens=prompt,
             reasoning=reasoning,
             pieces=pieces,
-            finish=finish,
+            finish="tool_calls" if act.call else finish,
+            act=act,
             v0=v0,
             legacy=legacy,
             fault=fault,

@@ -13,6 +13,7 @@ from cluster.lmstudio.emulator import complaints
 from cluster.lmstudio.emulator.answering import Answering
 from cluster.lmstudio.emulator.machine import Instance, Model, Trouble
 from cluster.lmstudio.emulator.prediction import Prediction, vector
+from cluster.lmstudio.emulator.voice import tokens_in
 from cluster.lmstudio.emulator.work import Work
 
 VERSION = "0.13.5"
@@ -37,21 +38,53 @@ class Lines(Prediction):
         return _line(trouble.body if isinstance(trouble.body, dict) else {"error": str(trouble.body)})
 
     def piece(self, text: str, name: str = "content") -> bytes:
+        if self.act.call and name == "content":
+            return b""  # a call is told at once, when it is whole
         message = {"role": "assistant", "content": text} if name == "content" else {"role": "assistant", "content": "", "thinking": text}
         return _line({"model": self.model, "created_at": _moment(), "message": message, "done": False})
 
     def last(self, seconds: float, *, usage: bool) -> bytes:
         del usage
-        return _line({"model": self.model, "created_at": _moment(), "message": {"role": "assistant", "content": ""}} | self._end(seconds))
+        called = _line({"model": self.model, "created_at": _moment(), "message": self._said(), "done": False}) if self.act.call else b""
+        empty = {"role": "assistant", "content": ""}
+        return called + _line({"model": self.model, "created_at": _moment(), "message": empty} | self._end(seconds))
 
     def whole(self, seconds: float) -> dict[str, object]:
-        message = {"role": "assistant", "content": "".join(self.pieces), "thinking": self.reasoning}
+        message = self._said() | {"thinking": self.reasoning}
         return {"model": self.model, "created_at": _moment(), "message": message} | self._end(seconds)
+
+    def _said(self) -> dict[str, object]:
+        """The whole message; a call's arguments are an object, and it has no id."""
+        text = "".join(self.pieces)
+        if not self.act.call:
+            return {"role": "assistant", "content": text}
+        calls = [{"function": {"name": self.act.call, "arguments": json.loads(text)}}]
+        return {"role": "assistant", "content": "", "tool_calls": calls}
 
     def _end(self, seconds: float) -> dict[str, object]:
         spent = max(1, int(seconds * 1e9))
         counts = {"prompt_eval_count": self.prompt_tokens, "eval_count": self.tokens}
-        return {"done": True, "done_reason": self.finish, "total_duration": spent, "eval_duration": spent} | counts
+        return {
+            "done": True,
+            "done_reason": "stop" if self.act.call else self.finish,
+            "total_duration": spent,
+            "eval_duration": spent,
+        } | counts
+
+
+class Bare(Lines):
+    """The same of `/api/generate`: a text that goes on."""
+
+    def piece(self, text: str, name: str = "content") -> bytes:
+        said = {"response": text} if name == "content" else {"response": "", "thinking": text}
+        return _line({"model": self.model, "created_at": _moment(), **said, "done": False})
+
+    def last(self, seconds: float, *, usage: bool) -> bytes:
+        del usage
+        return _line({"model": self.model, "created_at": _moment(), "response": ""} | self._end(seconds))
+
+    def whole(self, seconds: float) -> dict[str, object]:
+        return {"model": self.model, "created_at": _moment(), "response": "".join(self.pieces)} | self._end(seconds)
 
 
 class Ollama(Answering):
@@ -80,13 +113,12 @@ class Ollama(Answering):
         messages = body.get("messages")
         if not isinstance(messages, list) or not messages:
             raise complaints.engine("messages are required")
-        options = body.get("options")
-        given = options if isinstance(options, dict) else {}
-        plain = {**body, "max_tokens": given.get("num_predict"), "stop": given.get("stop"), "stream": body.get("stream") is not False}
-        return await self.predict(request, plain, messages, form=Lines)
+        return await self.predict(request, _plain(body), messages, form=Lines)
 
-    async def generate(self, body: Mapping[str, object]) -> dict[str, object]:
-        """`POST /api/generate` without a prompt: a load, or with `keep_alive` 0 an unload, done when nobody is answered any more."""
+    async def generate(self, request: web.Request, body: Mapping[str, object]) -> object:
+        """`POST /api/generate`: without a prompt a load, or with `keep_alive` 0 an unload, done when nobody is answered any more."""
+        if isinstance(prompt := body.get("prompt"), str) and prompt:
+            return await self.predict(request, _plain(body), [{"role": "user", "content": prompt}], form=Bare)
         model = self._model(str(body.get("model", "")))
         if model.kind == "embedding":
             raise complaints.engine(f'"{model.key}" does not support generate')
@@ -104,8 +136,13 @@ class Ollama(Answering):
         if body.get("keep_alive") == 0:
             self._work.later(self._released(model))
             return {"model": model.key, "embeddings": []}
-        await self.instance(model.key, body)
-        return {"model": model.key, "embeddings": [vector(str(body.get("input")))]}
+        given = body.get("input")
+        texts = given if isinstance(given, list) else [given]
+        self._struck(self._work.strike(model.key))
+        instance = await self.instance(model.key, body)
+        self._work.note("embedded", instance=instance.id, inputs=len(texts))
+        counted = sum(tokens_in(str(text)) for text in texts)
+        return {"model": model.key, "embeddings": [vector(str(text)) for text in texts], "prompt_eval_count": counted}
 
     async def instance(self, name: str, body: Mapping[str, object], *, load: bool = True) -> Instance:
         """One at a time asks for a model; who waits for room makes all others wait. Raises Trouble."""
@@ -181,6 +218,13 @@ def _shown(model: Model) -> dict[str, object]:
     details |= {"parameter_size": f"{model.billions}B", "quantization_level": "Q4_K_M"}
     digest = hashlib.sha256(model.key.encode()).hexdigest()
     return {"name": _full(model), "model": _full(model), "size": model.size_bytes, "digest": digest, "details": details}
+
+
+def _plain(body: Mapping[str, object]) -> dict[str, object]:
+    """A request in OpenAI's words."""
+    options = body.get("options")
+    given = options if isinstance(options, dict) else {}
+    return {**body, "max_tokens": given.get("num_predict"), "stop": given.get("stop"), "stream": body.get("stream") is not False}
 
 
 def _full(model: Model) -> str:

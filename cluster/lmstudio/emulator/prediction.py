@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from cluster.lmstudio.emulator import complaints, voice
+from cluster.lmstudio.emulator.acting import Act, odds
 from cluster.lmstudio.emulator.habits import Fault
 from cluster.lmstudio.emulator.machine import Instance, Trouble
 
@@ -24,6 +25,7 @@ class Prediction:
     reasoning: str
     pieces: list[str]
     finish: str
+    act: Act
     v0: bool
     legacy: bool
     fault: Fault
@@ -44,7 +46,7 @@ class Prediction:
         if not self.v0:
             return {"stats": {}}
         model = self.instance.model
-        reason = self.stop_reason or {"stop": "eosFound", "length": "maxPredictedTokensReached"}[self.finish]
+        reason = self.stop_reason or {"stop": "eosFound", "length": "maxPredictedTokensReached", "tool_calls": "toolCalls"}[self.finish]
         speed = self.tokens / seconds if seconds > 0 else 0.0
         stats = {"tokens_per_second": speed, "time_to_first_token": 0.0, "generation_time": seconds, "stop_reason": reason}
         info = {"arch": "llama", "quant": "Q4_K_M", "format": model.format, "context_length": self.instance.context}
@@ -54,7 +56,9 @@ class Prediction:
     def whole(self, seconds: float) -> dict[str, object]:
         """The answer in one body."""
         text = "".join(self.pieces)
-        message: dict[str, object] = {"role": "assistant", "content": text}
+        message: dict[str, object] = {"role": "assistant", "content": None if self.act.call else text}
+        if self.act.call:
+            message["tool_calls"] = [self.call(text)]
         if self.reasoning:
             message["reasoning_content"] = self.reasoning
         said: dict[str, object] = {"text": text} if self.legacy else {"message": message}
@@ -63,7 +67,7 @@ class Prediction:
             "object": "text_completion" if self.legacy else "chat.completion",
             "created": self.created,
             "model": self.model,
-            "choices": [{"index": 0, "logprobs": None, "finish_reason": self.finish, **said}],
+            "choices": [{"index": n, "logprobs": None, "finish_reason": self.finish, **said} for n in range(self.act.choices)],
             "usage": self.usage(),
             "system_fingerprint": self.model,
             **self.extras(seconds),
@@ -76,7 +80,14 @@ class Prediction:
 
     def head(self) -> bytes:
         """What a stream begins with."""
-        return self.event('""' if self.legacy else '{"role":"assistant","content":""}')
+        head = self.event('""' if self.legacy else '{"role":"assistant","content":""}')
+        if self.act.call:
+            head += self.event(json.dumps({"tool_calls": [{"index": 0, **self.call("")}]}))
+        return head
+
+    def call(self, arguments: str) -> dict[str, object]:
+        """The call of the tool."""
+        return {"id": f"call-{self.id}", "type": "function", "function": {"name": self.act.call, "arguments": arguments}}
 
     def cut(self) -> bytes:
         """An end without a reason."""
@@ -91,19 +102,24 @@ class Prediction:
         line = "event: error\n" if event_line else ""
         return f"{line}data: {json.dumps({'error': shaped})}\n\n".encode()
 
-    def event(self, delta: str, finish: str = "null", more: str = "") -> bytes:
-        """One event of the stream; `delta`, `finish` and `more` are JSON already."""
+    def event(self, delta: str, finish: str = "null", more: str = "", chances: str = "null") -> bytes:
+        """One event of the stream for each choice; `delta`, `finish`, `more` and `chances` are JSON already."""
+        return b"".join(self._event(n, delta, finish, more, chances) for n in range(self.act.choices))
+
+    def _event(self, index: int, delta: str, finish: str, more: str, chances: str) -> bytes:
         said = f'"text":{delta}' if self.legacy else f'"delta":{delta}'
         kind = "text_completion" if self.legacy else "chat.completion.chunk"
         return (
             f'data: {{"id":"{self.id}","object":"{kind}","created":{self.created},"model":{json.dumps(self.model)},'
-            f'"system_fingerprint":{json.dumps(self.model)},"choices":[{{"index":0,{said},"logprobs":null,"finish_reason":{finish}}}]{more}}}\n\n'
+            f'"system_fingerprint":{json.dumps(self.model)},"choices":[{{"index":{index},{said},"logprobs":{chances},"finish_reason":{finish}}}]{more}}}\n\n'
         ).encode()
 
     def piece(self, text: str, name: str = "content") -> bytes:
         """One event with text."""
-        said = json.dumps(text)
-        return self.event(said if self.legacy else f'{{"{name}":{said}}}')
+        if self.act.call and name == "content":
+            return self.event(json.dumps({"tool_calls": [{"index": 0, "function": {"arguments": text}}]}))
+        said, chances = json.dumps(text), json.dumps(odds(text)) if self.act.odds else "null"
+        return self.event(said if self.legacy else f'{{"{name}":{said}}}', chances=chances)
 
     def last(self, seconds: float, *, usage: bool) -> bytes:
         """The events after the last piece."""

@@ -69,7 +69,7 @@ def _ollama(server: Ollama) -> Routes:
         ("GET", "/api/ps"): lambda _request, _body: server.running(),
         ("GET", "/v1/models"): lambda _request, _body: server.models(),
         ("POST", "/api/chat"): server.talk,
-        ("POST", "/api/generate"): lambda _request, body: server.generate(body),
+        ("POST", "/api/generate"): server.generate,
         ("POST", "/api/embed"): lambda _request, body: server.vectors(body),
     }
 

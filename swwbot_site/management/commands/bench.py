@@ -1,5 +1,5 @@
-"""Measures this machine: `bench cluster` (planning, the queue, balance), `engine` (a worker's memory), `failover`, `http`, `listening`,
-`pages`."""
+"""Measures this machine: `bench cluster` (planning, the queue, balance), `engine` (a worker's memory), `failover`, `gateway`, `http`,
+`listening`, `pages`."""
 
 import json
 import signal
@@ -9,29 +9,30 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from swwbot_site.bench import cluster, engine, failover, listening, pages, transport
+from swwbot_site.bench import cluster, engine, failover, gateway, listening, pages, transport
 
 Row = Mapping[str, object]
 
 
 class Command(BaseCommand):
-    """`manage.py bench {cluster,engine,failover,http,listening,pages} [--json]`. Starts what it needs, on loopback only, and removes it."""
+    """`manage.py bench {cluster,engine,failover,gateway,http,listening,pages} [--json]`. Starts what it needs, on loopback only, and removes it."""
 
     help = (
         "Measure: cluster (plans, generations a second through the queue, balance), engine (memory and CPU of a real worker), "
         "failover (what callers notice of a server that is switched off), http (requests a second through our client and httpx's own pool), "
+        "gateway (what a request through the gateway costs, beside the same one to the same server directly), "
         "listening (messages a second from the feed to the decision, and what share of a core a busy chat takes), "
         "pages (the server's time for every page of the admin over a million messages and 200 000 replies)."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("what", choices=["cluster", "engine", "failover", "http", "listening", "pages"])
+        parser.add_argument("what", choices=["cluster", "engine", "failover", "gateway", "http", "listening", "pages"])
         parser.add_argument("--part", default=",".join(cluster.PARTS), help=f"cluster: which of {', '.join(cluster.PARTS)} (default all)")
         parser.add_argument("--quick", action="store_true", help="cluster: small sizes, some minutes; figures are rough")
         parser.add_argument("--engines", type=int, default=2, help="cluster: the queue is measured with 1 to so many workers (default 2)")
         parser.add_argument("--generations", type=int, help="cluster: how many the balance is measured over (default 10 000)")
         parser.add_argument("--in-flight", type=int, default=50, help="engine: generations in flight (default 50)")
-        parser.add_argument("--seconds", type=float, help="engine, failover: how long each state is watched (default 5 and 40)")
+        parser.add_argument("--seconds", type=float, help="engine, failover, gateway: how long each state is watched (default 5, 40 and 8)")
         parser.add_argument("--entities", type=int, default=1000, help="listening: personas (default 1000)")
         parser.add_argument("--messages", type=int, default=10_000, help="listening: messages (default 10 000)")
         parser.add_argument(
@@ -61,6 +62,8 @@ class Command(BaseCommand):
             return {"engine": result if options["json"] else samples}
         if options["what"] == "failover":
             return failover.run(options["seconds"] or 40.0)
+        if options["what"] == "gateway":
+            return gateway.run(options["seconds"] or gateway.SECONDS, gateway.LEVELS)
         if options["what"] == "listening":
             return self._listening(options)
         if options["what"] == "pages":

@@ -163,11 +163,9 @@ def _table(chosen: list[Persona], now: datetime) -> Table:
         table.add_column(name, overflow="fold", no_wrap=name == "state")
     for one in chosen:
         quota = quotas[one.id]
-        tight = min(quota.left, key=lambda left: (left.remaining, left.rule.posts), default=None)
         state = "[green]on[/]" if one.enabled and not one.hold else "[yellow]held[/]" if one.enabled else "[red]off[/]"
         free = "now" if quota.allowed or quota.free_at is None else ago(quota.free_at, now)
-        left = f"{tight.remaining} of {tight.rule}" if tight and tight.rule.kind != "gap" else str(tight.rule) if tight else "no limits"
-        table.add_row(escape(one.slug), escape(one.username), state, escape(one.model or "(default)"), escape(left), free)
+        table.add_row(escape(one.slug), escape(one.username), state, escape(one.model or "(default)"), escape(quota.least), free)
     return table
 
 

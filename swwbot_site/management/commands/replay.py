@@ -112,9 +112,14 @@ class Command(BaseCommand):
             it = archive.read(text.splitlines(), Cast.of(imagined.personas))
             kept = [one for one in it.heard if one.judged][: options["limit"]] if options["limit"] else None
             return it if kept is None else _cut(it, {one.line.remote_id for one in kept})
-        it = recorded.recorded(recorded.feed(options["feed"]), since, until, options["limit"], read.rules())
+        feed = recorded.feed(options["feed"])
+        it = recorded.recorded(feed, since, until, options["limit"], read.rules())
+        lost = since is not None and feed.forgotten is not None and clock.millis(since) <= feed.forgotten
+        told = f" What was said up to {clock.moment(feed.forgotten or 0):%Y-%m-%d %H:%M} UTC is not all kept any more." if lost else ""
         if not it.heard:
-            raise CommandError(f"There is no message in {it.house.name} then.")
+            raise CommandError(f"There is no message in {it.house.name} then.{told}")
+        if told:
+            self.stderr.write(told.strip())
         return it
 
     def _record(self, path: str, it: Recording) -> None:

@@ -38,7 +38,9 @@ class Command(BaseCommand):
         """Find, read, show."""
         found = find(options["id"])
         if not found:
-            raise CommandError(f"There is no message or answer {options['id']!r}. The lists of both in the admin show their ids.")
+            raise CommandError(
+                f"There is no message or answer {options['id']!r}, or it is not kept any more. The lists of both in the admin show their ids."
+            )
         journeys = [(trace(pk), pk) for pk in found]
         if options["json"]:
             told = [

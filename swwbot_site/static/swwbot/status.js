@@ -100,10 +100,11 @@
       if (told.login) { location.assign(told.login); return; }
       show(told);
       say("poll", "live, asking every 2 s");
-    } catch {
+    } catch (error) {
       if (paused || !asking) return;
-      trouble(`No contact with the web server. What is below was true at ${stamp()}.`);
-      say("lost", "no contact");
+      const slow = error.name === "TimeoutError";
+      trouble(`${slow ? "The web server or its database is slow." : "No contact with the web server."} What is below was true at ${stamp()}.`);
+      say("lost", slow ? "no answer in time" : "no contact");
     }
     quiet();
     asking = setTimeout(ask, ASK_MS);

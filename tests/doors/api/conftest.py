@@ -7,7 +7,7 @@ from tests import build
 
 LISTS = (
     *("servers", "models", "placements", "generations", "entities", "limits", "feeds", "messages", "replies", "ensembles"),
-    *("engines", "events", "webhooks", "deliveries"),
+    *("engines", "events", "tokens", "webhooks", "deliveries"),
 )
 THINGS = ("status", "policy", "conversation-policy", "posting", "configuration")
 NASTY = "<script>alert(1)</script> \" ' & \u2028 {{ 7*7 }}"
@@ -30,6 +30,7 @@ def town(count: int) -> None:
         build.engine()
         build.delivery(event=build.event(detail={"seconds": 1.5}))
         build.ensemble(message=message, synthesizer=entity)
+        build.token()
 
 
 @pytest.fixture

@@ -40,11 +40,13 @@ DEEDS = {
     "servers": "enable disable drain undrain probe",
     "models": "keep release swap undo",
     "placements": "unload pin unpin",
-    "generations": "cancel progress",
+    "generations": "cancel progress raise again",
+    "feeds": "enable disable",
     "entities": "enable disable clone limits versions versions/{version}/diff rollback",
     "limits": "reset",
     "replies": "approve edit reject requeue",
     "ensembles": "cancel",
+    "tokens": "revoke",
     "webhooks": "renew",
     "deliveries": "resend",
 }
@@ -56,6 +58,8 @@ WRITTEN = {
     "entities": "post patch delete",
     "limits": "post patch delete",
     "ensembles": "post",
+    "feeds": "post patch",
+    "tokens": "post",
     "webhooks": "post patch delete",
     "policy": "patch",
     "conversation-policy": "patch",
@@ -68,7 +72,7 @@ def test_it_names_every_address(document: dict[str, Any]) -> None:
     rows = {f"{V1}{name}/{{{key[name]}}}/" for name in LISTS}
     deeds = {f"{V1}{name}/{{{key[name]}}}/{deed}/" for name, all_of in DEEDS.items() for deed in all_of.split()}
     lists = {f"{V1}{name}/" for name in (*LISTS, *THINGS)}
-    others = {f"{V1}limits/reset/", f"{V1}posting/stop/", f"{V1}posting/resume/"}
+    others = {f"{V1}limits/reset/", f"{V1}posting/stop/", f"{V1}posting/resume/", f"{V1}events/stream/"}
     assert set(document["paths"]) == rows | deeds | lists | others
     for name in (*LISTS, *THINGS):
         found = set(document["paths"][f"{V1}{name}/"]) | set(document["paths"].get(f"{V1}{name}/{{{key.get(name)}}}/", ()))

@@ -151,7 +151,7 @@ def test_the_demo_takes_other_ports_when_the_usual_ones_are_taken() -> None:
         port = taken.getsockname()[1]
         assert demo._port(port, set()) != port
     ports = [program.port for program in demo.arrange(MANAGE).programs]
-    assert len(set(ports)) == 3
+    assert len(set(ports)) == 4
 
 
 @pytest.mark.parametrize(("lines", "width"), [(["short", "a longer line"], 17), (["x"], 5)])

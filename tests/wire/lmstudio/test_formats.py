@@ -263,14 +263,14 @@ def test_the_openai_list_knows_nothing_of_memory():
 
 def test_embeddings_are_sorted_and_complete():
     rows = [{"embedding": [3, 4.5], "index": 1}, {"embedding": [1, 2], "index": 0}]
-    asked, result = held(openai.embedding("e", ["x", "y"], ("e",)), reply({"data": rows, "model": "e", "usage": {"prompt_tokens": 7}}))
-    assert asked == [Request(method="POST", path="/v1/embeddings", body={"model": "e", "input": ["x", "y"]})]
+    asked, result = held(
+        openai.vectors("e", ["x", "y"], None, {"dimensions": 2}), reply({"data": rows, "model": "e", "usage": {"prompt_tokens": 7}})
+    )
+    assert asked == [Request(method="POST", path="/v1/embeddings", body={"dimensions": 2, "model": "e", "input": ["x", "y"]})]
     assert (result.vectors, result.prompt_tokens) == (((1.0, 2.0), (3.0, 4.5)), 7)
     for bad in ([], rows[:1], [{"embedding": ["a"], "index": 0}, rows[0]], [{"embedding": []}, {"embedding": [1]}]):
         with pytest.raises(errors.Malformed):
-            held(openai.embedding("e", ["x", "y"], ("e",)), reply({"data": bad, "model": "e"}))
-    with pytest.raises(errors.WrongModel):
-        held(openai.embedding("e", ["x", "y"], ("e",)), reply({"data": rows, "model": "f"}))
+            held(openai.vectors("e", ["x", "y"], None, {}), reply({"data": bad, "model": "e"}))
 
 
 NOWHERE = reply({"error": "Unexpected endpoint or method. (GET /x)"})

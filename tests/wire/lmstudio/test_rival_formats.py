@@ -7,8 +7,9 @@ import pytest
 from cluster.lmstudio import dialects, errors, llamacpp, ollama, openai, router, vllm
 from cluster.lmstudio.names import dated, same
 from cluster.lmstudio.ndjson import Reader
+from cluster.lmstudio.options import body as worded
 from cluster.lmstudio.options import options
-from cluster.lmstudio.values import ChatRequest, Dialect, Instance, State
+from cluster.lmstudio.values import ChatRequest, CompletionRequest, Dialect, Instance, State
 from cluster.lmstudio.wire import Reply, Request
 from tests.wire.lmstudio.test_formats import MESSAGES, NOT_FOUND, TAGS, held, reply
 
@@ -273,3 +274,93 @@ def test_every_dialect_has_a_manner_and_says_who_decides_what_is_in_memory():
         "design": (False, False, True, None),
     }
     assert (dialects.fixed(""), dialects.evicts_alone(""), dialects.unloads(""), dialects.at_most("")) == (False, False, False, None)
+
+
+def wished(*messages, **sampling):
+    return worded(ChatRequest(model="m", messages=messages or ({"role": "user", "content": "x"},), sampling=sampling))
+
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": '{"word": "x"}'}}
+TOOLS = [{"type": "function", "function": {"name": "look_up"}}]
+
+
+def test_a_conversation_with_tools_is_told_in_ollamas_words():
+    calls, result = {"role": "assistant", "content": None, "tool_calls": [CALL]}, {"role": "tool", "tool_call_id": "c1", "content": "7"}
+    told = wished({"role": "developer", "content": "Be brief"}, calls, result, tools=TOOLS)
+    assert [one["role"] for one in told["messages"]] == ["system", "assistant", "tool"]
+    assert told["messages"][1]["tool_calls"][0]["function"] == {"name": "look_up", "arguments": {"word": "x"}}
+    assert told["messages"][2]["tool_name"] == "look_up"
+    assert told["tools"] == TOOLS
+    assert "tools" not in wished(tools=TOOLS, tool_choice="none")
+    for arguments in ("[]", "x", 7):
+        with pytest.raises(errors.BadRequest):
+            wished({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]})
+
+
+@pytest.mark.parametrize(
+    ("sampling", "named"),
+    [
+        ({"n": 2}, "n = 2"),
+        ({"tools": TOOLS, "tool_choice": "required"}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": {"type": "function"}}, "tool_choice"),
+        ({"logit_bias": {"7": 1}}, "logit_bias"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+    ],
+)
+def test_what_ollama_has_no_words_for_is_said(sampling, named):
+    with pytest.raises(errors.Unable, match=named) as caught:
+        wished(**sampling)
+    assert isinstance(caught.value, errors.CapabilityMissing)
+    with pytest.raises(errors.Unable, match="input_audio"):
+        wished({"role": "user", "content": [{"type": "input_audio"}]})
+    assert wished(n=1, logit_bias={}, logprobs=True)["top_logprobs"] == 0
+
+
+def test_a_bare_text_is_asked_for_without_a_template():
+    request = CompletionRequest(model="m", prompt="Once", fields={"temperature": 1}, max_tokens=5, stop=("x",), context_length=8192)
+    (asked,) = ollama.completions(request)
+    assert (asked.path, asked.body) == (
+        "/api/generate",
+        {
+            "model": "m", "prompt": "Once", "raw": True, "stream": True, "keep_alive": -1, "truncate": False,
+            "options": {"temperature": 1, "num_predict": 5, "stop": ["x"], "num_ctx": 8192},
+        },
+    )  # fmt: skip
+    for name, value in {"suffix": "end", "echo": True, "logprobs": 2, "best_of": 3}.items():
+        with pytest.raises(errors.Unable, match=name):
+            ollama.completions(CompletionRequest(model="m", prompt="Once", fields={name: value}))
+
+
+def test_a_completion_goes_where_the_dialect_has_it():
+    request = CompletionRequest(model="m", prompt="Once", names=("n",), ttl_s=7)
+    paths = {str(dialect): [place.path for place in dialects.MANNERS[dialect].places(request)] for dialect in Dialect}
+    assert paths.pop("lmstudio-v0") == ["/api/v0/completions", "/v1/completions"]
+    assert paths.pop("llamacpp-router") == ["/v1/completions?autoload=false"]
+    assert paths.pop("ollama") == ["/api/generate"]
+    assert set(map(tuple, paths.values())) == {("/v1/completions",)}
+    assert openai.completion(request).body == {
+        "model": "m", "prompt": "Once", "stream": True, "stream_options": {"include_usage": True},
+    }  # fmt: skip
+
+
+def test_calls_in_ollamas_stream_become_openais():
+    def line(**message):
+        said = {"role": "assistant", "content": ""} | message
+        return {"model": "m", "created_at": "2026-11-23T10:00:00Z", "message": said, "done": False}
+
+    call = {"function": {"name": "f", "arguments": {"a": [1]}}}
+    lines = [line(tool_calls=[call]), line(tool_calls=[call, call | {"id": "mine"}]), line() | {"done": True, "done_reason": "stop"}]
+    reader = Reader()
+    values = reader.feed("\n".join(map(json.dumps, lines)).encode() + b"\n")
+    calls = [one for value in values for one in value["choices"][0]["delta"].get("tool_calls", ())]
+    assert [one["index"] for one in calls] == [0, 1, 2]
+    assert [json.loads(one["function"]["arguments"]) for one in calls] == [{"a": [1]}] * 3
+    assert len({one["id"] for one in calls}) == 3
+    assert calls[2]["id"] == "mine"
+    assert values[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_the_odds_of_tokens_are_told_on():
+    odds = [{"token": "x", "logprob": -0.5}]
+    (value,) = Reader().feed(json.dumps(LINES[1] | {"logprobs": odds}).encode() + b"\n")
+    assert value["choices"][0]["logprobs"] == {"content": odds}

@@ -120,7 +120,7 @@ def test_an_error_in_the_stream_remembers_that_it_had_started():
 def test_a_plain_body_in_place_of_a_stream():
     whole = {"model": GEMMA, "choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}], "stats": {"tokens_per_second": 12.5}}
     answer = Answer(wanted=(GEMMA,))
-    assert answer.body(json.dumps(whole)) == Delta(text="Hello")
+    assert answer.take(answer.body(json.dumps(whole))) == Delta(text="Hello")
     assert answer.outcome(first_token_s=0.1, total_s=1.0).tokens_per_s == 12.5
     cases = [
         ('{"error": "Unexpected endpoint or method. (POST /v1/chat/completions)"}', errors.CapabilityMissing),

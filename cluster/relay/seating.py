@@ -1,0 +1,243 @@
+"""Who of the clients of this process gets which seat, and what the others wait for."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from django.db import DatabaseError
+
+from cluster import queue
+from cluster.catalogue import Catalogue
+from cluster.logic.line import Line, Seats
+from cluster.logic.order import Ticket
+from cluster.logic.relaying import Unanswered
+from cluster.relay import held, place
+from cluster.relay.flight import Flight
+from cluster.relay.held import Block
+from cluster.relay.storing import Storing
+from swwbot_site.lib import clock
+from swwbot_site.lib.errors import BotError
+from swwbot_site.lib.loops import Context
+
+SOON_S: Final = 1.0
+"""So long a request waits for one of the seats that are held before it becomes a row; then its place is looked up so often."""
+
+AGAIN_S: Final = 0.05
+"""How often more seats are asked for, at most, where there were not enough."""
+
+KEPT_S: Final = 1.0
+"""How long seats are held that nobody needs."""
+
+
+@dataclass(slots=True)
+class Seating:
+    """The lines of one process, by model. `bell` rings when there is something to do for `turn`."""
+
+    context: Context
+    storing: Storing
+    bell: asyncio.Event
+    most: int = 1000
+    """So many may wait."""
+    elsewhere: int = 0
+    """So many wait in other processes."""
+    waiting: set[Flight] = field(default_factory=set)
+    _lines: dict[int, Line[Flight, Block]] = field(default_factory=dict)
+    _moving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _numbers: list[int] = field(default_factory=list)
+    _catalogue: Catalogue = field(default_factory=Catalogue)
+    _counted: float = 0.0
+    _placed: float = 0.0
+    _forgot: bool = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits, or seats are held."""
+        return bool(self.waiting or any(line.seats for line in self._lines.values()))
+
+    def line(self, model_id: int) -> Line[Flight, Block]:
+        """The line of a model."""
+        return self._lines.setdefault(model_id, Line())
+
+    # --- one request ---------------------------------------------------------------------------------------------
+    def enter(self, flight: Flight) -> bool:
+        """Give a request a seat at once; returns False if it has to wait, and lets it."""
+        flight.line = line = self.line(flight.wanted.model_id)
+        if not (flight.row or line.waiting or line.rows) and self._numbers and (seat := line.take()):
+            self._sit(flight, seat)
+            return True
+        if flight.row:
+            line.rows[flight.pk] = flight
+        else:
+            line.waiting.append(flight)
+        self.waiting.add(flight)
+        self.bell.set()
+        return False
+
+    async def queue_up(self, flight: Flight) -> None:
+        """Make a request that waits long a row of the queue, if it is none."""
+        if flight in flight.line.waiting:
+            flight.line.waiting.remove(flight)
+            await self._queue_up(flight)
+
+    def withdraw(self, flight: Flight) -> None:
+        """It waits no longer."""
+        self.waiting.discard(flight)
+        flight.line.rows.pop(flight.pk, None)
+        if flight in flight.line.waiting:
+            flight.line.waiting.remove(flight)
+
+    def leave(self, flight: Flight, *, lose: bool = False) -> None:
+        """Its seat, if it had a held one, is for the next; `lose`: none of them are, for something is wrong there."""
+        seat, flight.seat = flight.seat, None
+        if seat is None:
+            return
+        if lose or self.context.stopping.is_set():
+            self._lose(flight.line, seat.placement)
+        self._give_back({seat.placement: flight.line.leave(seat)})
+        self._pump(flight.line)
+
+    # --- seats ---------------------------------------------------------------------------------------------------
+    def _sit(self, flight: Flight, seat: Seats[Block]) -> None:
+        if not flight.row:
+            flight.pk = self._numbers.pop()
+        flight.seat, flight.block, flight.seated_at = seat, seat.block, clock.now()
+        flight.got.set_result(replace(seat.block.ticket, generation_id=flight.pk))
+
+    def _lose(self, line: Line[Flight, Block], placement: int) -> None:
+        self._give_back({placement: line.lose(placement)})
+
+    def _give_back(self, seats: Mapping[int, int]) -> None:
+        if given := {placement: n for placement, n in seats.items() if n}:
+            self.context.spawn(self.context.rows(held.give_back, self.context.owner, given), "give back")
+
+    def _pump(self, line: Line[Flight, Block]) -> None:
+        """Seat those who wait: first those in rows, who wait longest."""
+        chosen: list[tuple[Flight, Seats[Block]]] = []
+        while line.rows and (seat := line.take()):
+            chosen.append((line.rows.pop(min(line.rows)), seat))
+        if chosen:
+            self.context.spawn(self._claim(line, chosen), "claim")
+        while line.waiting and self._numbers and not line.rows and (seat := line.take()):
+            self._sit(line.waiting.popleft(), seat)
+
+    async def _claim(self, line: Line[Flight, Block], chosen: list[tuple[Flight, Seats[Block]]]) -> None:
+        """Take requests out of the queue's rows onto held seats. One that got a seat of its own meanwhile is found by the next look."""
+        async with self._moving:
+            wanted = {flight.pk: seat.block for flight, seat in chosen}
+            moved = set(await self.context.rows(held.claim, self.context.owner, wanted, clock.now()))
+            for flight, seat in chosen:
+                if flight.pk in moved and not flight.got.done():
+                    self._sit(flight, seat)
+                    continue
+                if not flight.over:
+                    line.rows[flight.pk] = flight
+                self._give_back({seat.placement: line.leave(seat)})
+        self.bell.set()
+
+    async def _queue_up(self, flight: Flight) -> None:
+        wanted = flight.wanted
+        given = {"caller": wanted.caller, "now": flight.queued_at, "priority": wanted.priority, "cache": False, "home": self.context.owner}
+        try:
+            flight.pk = await self.context.rows(queue.submit, wanted.model, wanted.document, **given)
+        except (BotError, DatabaseError) as error:  # its client waits for it
+            if not flight.got.done():
+                flight.got.set_exception(error)
+            return
+        flight.row = True
+        if flight.over:
+            self.storing.keep(flight, None)
+        else:
+            flight.line.rows[flight.pk] = flight
+            self.bell.set()
+
+    def _all_queue_up(self, line: Line[Flight, Block]) -> None:
+        while line.waiting:
+            self.context.spawn(self._queue_up(line.waiting.popleft()), "queue up")
+
+    # --- the loop ------------------------------------------------------------------------------------------------
+    async def turn(self) -> None:
+        """One round: hold seats for those who wait, look what has changed, give back what nobody needs."""
+        now = asyncio.get_running_loop().time()
+        await self._hold(now)
+        rows = {flight.pk: flight for flight in self.waiting if flight.row}
+        await self._look()
+        if now - self._counted >= KEPT_S:
+            self._counted = now
+            for line in self._lines.values():
+                self._give_back(line.shrink())
+            self._lines = {model: line for model, line in self._lines.items() if not line.idle}
+        if rows and now - self._placed >= SOON_S:
+            self._placed = now
+            for pk, text in (await self.context.rows(place.places, list(rows))).items():
+                rows[pk].told = text
+
+    async def _hold(self, now: float) -> None:
+        """Ask for seats for those who wait here; where there are none, they wait in the queue's rows."""
+        if len(self._numbers) < held.NUMBERS // 2:
+            self._numbers = (await self.context.rows(held.numbers)) + self._numbers
+        wants: dict[int, int] = {}
+        for model, line in self._lines.items():
+            if line.waiting and not line.rows and now - line.tried_at >= AGAIN_S:
+                wants[model] = line.asked = len(line.waiting)
+        if not wants:
+            return
+        if self._forgot:
+            await self.context.rows(held.release, self.context.owner)
+            self._forgot = False
+        lines = {model: self._lines[model] for model in wants}
+        try:
+            blocks = await self.context.rows(held.hold, self.context.owner, wants, clock.now(), self._catalogue)
+        finally:
+            for line in lines.values():
+                line.asked = 0
+        for block in blocks:
+            lines[block.model_id].add(block.ticket.placement_id, block.n, block)
+            wants[block.model_id] -= block.n
+        for model, line in lines.items():
+            line.tried_at = now if wants[model] > 0 else line.tried_at
+            self._pump(line)
+            if not line.seats:
+                self._all_queue_up(line)
+
+    async def _look(self) -> None:
+        """Find out who got a seat, what has ended, and where others wait."""
+        async with self._moving:
+            blocks = {placement: seat.block for line in self._lines.values() for placement, seat in line.seats.items()}
+            waiting = {flight.pk: flight for flight in self.waiting if flight.row and not flight.got.done()}
+            asking = {flight.pk: flight for flight in self.storing.asking if flight.row}
+            seen = await self.context.rows(held.look, self.context.owner, list(waiting), list(asking), blocks, clock.now())
+            self.most, self.elsewhere = seen.most, seen.elsewhere
+            for ticket in seen.handed:
+                self._hand(waiting[ticket.generation_id], ticket)
+            for pk, (state, code, text) in seen.ended.items():
+                self._end(waiting.get(pk) or asking[pk], state, code, text)
+        for placement, block in blocks.items():
+            if placement in seen.lost or block.model_id in seen.wanted:
+                self._lose(self.line(block.model_id), placement)
+        for model in seen.wanted:
+            self._all_queue_up(self.line(model))
+        for line in list(self._lines.values()):
+            self._pump(line)
+
+    def _hand(self, flight: Flight, ticket: Ticket) -> None:
+        """It got a seat of its own; if it was called off meanwhile, whoever did that frees it."""
+        flight.line.rows.pop(flight.pk, None)
+        if not flight.got.done():
+            flight.got.set_result(ticket)
+
+    def _end(self, flight: Flight, state: str, code: str, text: str) -> None:
+        """It has ended without us: failed, expired, or called off by somebody."""
+        flight.line.rows.pop(flight.pk, None)
+        error = Unanswered(code or state, text or f"The request is {state}.", flight.pk)
+        if not flight.got.done():
+            flight.got.set_exception(error)
+        elif not flight.over and flight.taken is None:
+            flight.taken = error
+            flight.task.cancel()
+
+    def forget(self) -> None:
+        """The database is away, and others may take us for dead: what was held is held no longer."""
+        self._forgot = True
+        for line in self._lines.values():
+            line.seats.clear()

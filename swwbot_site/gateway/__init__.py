@@ -1,0 +1,1 @@
+"""The OpenAI-compatible way into the cluster, for any program."""

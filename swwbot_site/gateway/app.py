@@ -1,0 +1,236 @@
+"""OpenAI's API in front of the cluster: `/v1/models`, `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`.
+
+It stands before Django in the same server: these requests are many, and need none of what Django does for a page. What is asked goes the
+way of every other request: the same seats, memory, fairness, failover and rows (`cluster.relay`).
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Any, Final
+from urllib.parse import unquote
+
+import structlog
+
+from cluster.lmstudio.values import ChatOutcome, ChatRequest, CompletionRequest, EmbeddingResult
+from cluster.logic.order import Ticket
+from cluster.logic.relaying import Full, Seated, Stopping, Unanswered, Waits
+from cluster.relay import Embedding, Wanted
+from swwbot_site.gateway import answering, shapes, wishes
+from swwbot_site.gateway.answering import Stream
+from swwbot_site.gateway.faults import told
+from swwbot_site.gateway.judging import Refused
+from swwbot_site.gateway.keys import Key, Keys, Model
+from swwbot_site.gateway.process import Process, here
+from swwbot_site.gateway.wishes import Kind, Wish
+from swwbot_site.lib.errors import BotError
+
+log = structlog.get_logger(__name__)
+
+PREFIX: Final = "/v1/"
+MODELS: Final = "/v1/models"
+LARGEST: Final = 32 * 1024 * 1024
+"""Bytes of a request: pictures are large."""
+
+KINDS: Final = {kind.path: kind for kind in Kind}
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Gone(Exception):
+    """The client went away."""
+
+
+async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """The ASGI application for every path that begins with `PREFIX`."""
+    try:
+        await _routed(scope, receive, send)
+    except Gone:
+        return
+    except (BotError, Full, Stopping, Unanswered) as fault:
+        await _refuse(send, fault)
+    except Exception as fault:  # the outermost guard: its client gets an answer whatever happens
+        log.exception("gateway.failed", path=scope["path"])
+        await _refuse(send, fault)
+
+
+async def _refuse(send: Send, fault: Exception) -> None:
+    status, body, headers = told(fault)
+    await answering.whole(send, status, body, headers)
+
+
+async def _routed(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    path, method = str(scope["path"]).rstrip("/"), scope["method"]
+    kind = KINDS.get(path)
+    allowed = "POST" if kind else "GET"
+    if kind is None and path != MODELS and not path.startswith(f"{MODELS}/"):
+        places = ", ".join((MODELS, *KINDS))
+        raise Refused(404, f"There is no {path} here; there are {places}.", code="unknown_url")
+    if method != allowed:
+        raise Refused(405, f"{path} is asked with {allowed}, not with {method}.", code="method_not_allowed")
+    process = here()
+    keys = process.keys
+    key = await keys.key(_header(scope, b"authorization"))
+    if kind:
+        await _ask(kind, process, keys, key, receive, send)
+    else:
+        await _list(unquote(path.removeprefix(MODELS).removeprefix("/")), keys, key, send)
+
+
+async def _list(name: str, keys: Keys, key: Key, send: Send) -> None:
+    if name:
+        model = await keys.model(name, key)
+        await answering.whole(send, 200, shapes.model(model.key), [])
+        return
+    rows = [shapes.model(model.key) for model in await keys.models(key)]
+    await answering.whole(send, 200, shapes.models(rows), [])
+
+
+async def _ask(kind: Kind, process: Process, keys: Keys, key: Key, receive: Receive, send: Send) -> None:
+    arrived = time.monotonic()
+    wish = wishes.read(kind, await _body(receive))
+    model = await keys.model(wish.model, key)
+    await process.ready()
+    key.enter(arrived)
+    try:
+        await _while_there(_answer(wish, model, process, key, send, arrived), receive)
+    finally:
+        key.flying -= 1
+
+
+async def _while_there(work: Any, receive: Receive) -> None:
+    """Do the work, but not longer than its client is there. Raises Gone."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_gone(receive))
+    gone.add_done_callback(lambda _: task.cancel())
+    try:
+        await task
+    except asyncio.CancelledError:
+        if gone.done() and not gone.cancelled():
+            raise Gone from None
+        task.cancel()
+        raise
+    finally:
+        gone.cancel()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
+async def _answer(wish: Wish, model: Model, process: Process, key: Key, send: Send, arrived: float) -> None:
+    wanted = Wanted(
+        model_id=model.id,
+        model=model.key,
+        caller=key.caller,
+        priority=key.token.priority,
+        document=wish,
+        request=partial(_request, wish),
+    )
+    async with aclosing(process.relay.ask(wanted)) as pieces:
+        if wish.stream:
+            await _streamed(wish, model, pieces, send, arrived)
+        else:
+            await _whole(wish, model, pieces, send, arrived)
+
+
+async def _streamed(wish: Wish, model: Model, pieces: Any, send: Send, arrived: float) -> None:
+    stream = Stream(send)
+    chunks: shapes.Chunks | None = None
+    try:
+        async for piece in pieces:
+            if isinstance(piece, dict):
+                assert chunks is not None
+                if (chunk := chunks.chunk(piece)) is not None:
+                    await stream.piece(chunk)
+            elif isinstance(piece, Seated):
+                chunks = shapes.Chunks(_id(wish, piece.id), model.key, int(time.time()), wish.kind, wish.usage)
+                await stream.seated(answering.marks(piece, time.monotonic() - arrived))
+            elif isinstance(piece, Waits):
+                stream.text = piece.text or stream.text
+        await stream.end()
+    except (Full, Stopping, Unanswered, BotError) as fault:
+        await stream.fail(fault)
+    except Exception as fault:  # whatever it is, its client gets an end of its stream
+        log.exception("gateway.stream_failed")
+        await stream.fail(fault)
+    finally:
+        stream.close()
+
+
+async def _whole(wish: Wish, model: Model, pieces: Any, send: Send, arrived: float) -> None:
+    seated = Seated(id=0, server="", wait_s=0.0)
+    answer: shapes.Whole | None = None
+    value: dict[str, object] = {}
+    took_s, asked = 0.0, arrived
+    async for piece in pieces:
+        if isinstance(piece, dict):
+            assert answer is not None
+            answer.take(piece)
+        elif isinstance(piece, Seated):
+            seated, asked = piece, time.monotonic()
+            answer = shapes.Whole(_id(wish, piece.id), model.key, int(time.time()), wish.kind)
+        elif isinstance(piece, ChatOutcome):
+            took_s = time.monotonic() - asked
+            assert answer is not None
+            value = answer.completion()
+        elif isinstance(piece, EmbeddingResult):
+            took_s = time.monotonic() - asked
+            value = shapes.embeddings(piece.vectors, model.key, piece.prompt_tokens, base64=wish.base64)
+    marked = answering.marks(seated, time.monotonic() - arrived - took_s)
+    await answering.whole(send, 200, value, answering.headers(marked))
+
+
+def _request(wish: Wish, ticket: Ticket) -> ChatRequest | CompletionRequest | Embedding:
+    """What the model's server is asked; the instance is named, so that the right copy of the model answers."""
+    name = ticket.instance_id or ticket.names[0]
+    if wish.kind is Kind.EMBEDDING:
+        return Embedding(inputs=wish.inputs)
+    if wish.kind is Kind.COMPLETION:
+        return CompletionRequest(
+            model=name,
+            names=ticket.names,
+            prompt=wish.prompt,
+            fields=wish.fields,
+            max_tokens=wish.max_tokens,
+            stop=wish.stop,
+            context_length=ticket.context_length,
+        )
+    return ChatRequest(
+        model=name,
+        names=ticket.names,
+        messages=wish.messages,
+        sampling=wish.fields,
+        max_tokens=wish.max_tokens,
+        stop=wish.stop,
+        context_length=ticket.context_length,
+    )
+
+
+def _id(wish: Wish, number: int) -> str:
+    return f"{'chatcmpl' if wish.kind is Kind.CHAT else 'cmpl'}-sww{number}"
+
+
+def _header(scope: dict[str, Any], name: bytes) -> bytes:
+    found: bytes = next((value for key, value in scope["headers"] if key == name), b"")
+    return found
+
+
+async def _body(receive: Receive) -> bytes:
+    """The body of a request. Raises Refused if it is too large, Gone."""
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > LARGEST:
+            raise Refused(413, f"The request is larger than {LARGEST // 1024 // 1024} MB.", code="request_too_large")
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)

@@ -1,0 +1,185 @@
+"""Which programs may ask, what, and how much: the tokens of the API, remembered for a moment, and what they have asked lately.
+
+How much a token has asked elsewhere is counted from the rows; what it asked here is remembered exactly, for its row comes later.
+"""
+
+import asyncio
+import hashlib
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Hashable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final, Generic, TypeVar
+
+from django.db.models import Q
+
+from cluster.models import Generation, LanguageModel
+from cluster.queue import UnknownModel, known
+from swwbot_site import tokens
+from swwbot_site.gateway.judging import Refused
+from swwbot_site.lib import clock
+from swwbot_site.lib.loops import Context
+from swwbot_site.models import Token
+
+T = TypeVar("T")
+
+FRESH_S: Final = 1.0
+"""So long a token, and what it asked elsewhere, is believed to be as it was; and a model."""
+
+MINUTE_S: Final = 60.0
+MOST: Final = 10_000
+"""So many tokens and names are remembered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model that a name means."""
+
+    id: int
+    key: str
+    names: frozenset[str]
+
+
+@dataclass(slots=True, eq=False)
+class Key:
+    """A token that is good, and what is asked with it."""
+
+    token: Token
+    asked: deque[float] = field(default_factory=deque)
+    """When, in the last minute, here."""
+    elsewhere: int = 0
+    flying: int = 0
+
+    @property
+    def caller(self) -> str:
+        """Whose requests they are, for fairness and for the record."""
+        return f"api:{self.token.name}"[:100]
+
+    def may(self, model: Model) -> bool:
+        """Whether it may ask this model."""
+        allowed = {str(one).lower() for one in self.token.models_allowed}
+        return not allowed or bool(allowed & model.names)
+
+    def enter(self, now: float) -> None:
+        """One more request. Raises Refused if those of the last minute, or those at once, are as many as it may have."""
+        while self.asked and self.asked[0] <= now - MINUTE_S:
+            self.asked.popleft()
+        if len(self.asked) + self.elsewhere >= self.token.per_minute:
+            wait_s = self.asked[0] + MINUTE_S - now if self.asked else FRESH_S
+            raise Limited(f"The token {self.token.name} may ask {self.token.per_minute} times a minute.", wait_s)
+        if self.token.at_once and self.flying >= self.token.at_once:
+            raise Limited(f"The token {self.token.name} may wait for {self.token.at_once} answers at a time.", FRESH_S)
+        self.asked.append(now)
+        self.flying += 1
+
+
+class Limited(Refused):
+    """It has asked enough for now."""
+
+    def __init__(self, message: str, wait_s: float) -> None:
+        super().__init__(429, message, "rate_limit_error", "rate_limit_exceeded")
+        self.wait_s = max(1, math.ceil(wait_s))
+
+
+@dataclass(slots=True)
+class _Remembered(Generic[T]):
+    """Values by name, believed for `FRESH_S`. Of many who ask for one at the same moment one looks it up."""
+
+    values: dict[Hashable, tuple[float, T]] = field(default_factory=dict)
+    _asked: "dict[Hashable, asyncio.Task[T]]" = field(default_factory=dict)
+
+    async def get(self, name: Hashable, find: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The value of a name; `find` looks it up. Raises what that raises."""
+        found = self.values.get(name)
+        if found is not None and time.monotonic() - found[0] <= FRESH_S:
+            return found[1]
+        asked = self._asked.get(name)
+        if asked is None:
+            asked = self._asked[name] = asyncio.get_running_loop().create_task(self._look(name, find))
+        return await asyncio.shield(asked)
+
+    async def _look(self, name: Hashable, find: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        try:
+            value = await find()
+            if len(self.values) >= MOST:
+                self.values.clear()
+            self.values[name] = time.monotonic(), value
+        except BaseException:
+            self.values.pop(name, None)
+            raise
+        else:
+            return value
+        finally:
+            del self._asked[name]
+
+
+class Keys:
+    """What one process knows of tokens and models. Everything is looked up anew after a second."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._good: _Remembered[Key] = _Remembered()
+        self._known: _Remembered[Model] = _Remembered()
+        self._keys: dict[int, Key] = {}
+
+    async def key(self, header: bytes) -> Key:
+        """The key of an `Authorization` header. Raises Refused."""
+        return await self._good.get(hashlib.sha256(header).digest(), partial(self._find, header))
+
+    async def _find(self, header: bytes) -> Key:
+        kind, _, secret = header.decode("latin-1").partition(" ")
+        if kind.lower() != "bearer" or not secret.strip():
+            raise Refused(401, 'Send a token of this bot: "Authorization: Bearer sww_…". It is made in the admin.', code="invalid_api_key")
+        token, elsewhere = await self._context.rows(_find, secret.strip(), self._context.owner)
+        if token is None:
+            raise Refused(401, "The token is unknown, expired or revoked.", code="invalid_api_key")
+        if Token.Scope.GENERATE not in token.scopes:
+            raise Refused(403, f"The token {token.name} has no scope `generate`.", "permission_error", "missing_scope")
+        key = self._keys.setdefault(token.pk, Key(token))
+        key.token, key.elsewhere = token, elsewhere
+        return key
+
+    async def model(self, name: str, key: Key) -> Model:
+        """The model that a name means, if the token may ask it. Raises Refused."""
+        model = await self._known.get(name, partial(self._meant, name))
+        if not key.may(model):
+            allowed = ", ".join(map(str, key.token.models_allowed))
+            text = f"The token {key.token.name} may not ask {model.key}; it may ask {allowed}."
+            raise Refused(403, text, "permission_error", "model_not_allowed", "model")
+        return model
+
+    async def _meant(self, name: str) -> Model:
+        try:
+            return await self._context.rows(_meant, name)
+        except UnknownModel as error:
+            raise Refused(404, str(error), code="model_not_found", param="model") from error
+
+    async def models(self, key: Key) -> list[Model]:
+        """The models that some server has and that the token may ask."""
+        return [model for model in await self._context.rows(_offered) if key.may(model)]
+
+
+def _find(secret: str, owner: int) -> tuple[Token | None, int]:
+    now = clock.now()
+    token = tokens.find(secret, now)
+    if token is None:
+        return None, 0
+    mine = Q(home=owner)
+    since = now - timedelta(seconds=MINUTE_S)
+    return token, Generation.objects.filter(~mine | Q(home__isnull=True), caller=f"api:{token.name}"[:100], queued_at__gt=since).count()
+
+
+def _meant(name: str) -> Model:
+    return _model(known(name).heir())
+
+
+def _model(row: LanguageModel) -> Model:
+    return Model(id=row.pk, key=row.key, names=frozenset({row.key, *row.aliases}))
+
+
+def _offered() -> list[Model]:
+    rows = LanguageModel.objects.filter(offers__server__enabled=True, replaced_at__isnull=True).distinct().order_by("key")
+    return [_model(row) for row in rows]
