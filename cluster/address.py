@@ -42,4 +42,5 @@ def errand(placement: Placement, policy: ClusterPolicy) -> Errand:
         timeouts=limits,
         poll_s=policy.load_poll_interval_s,
         polls=policy.max_load_attempts,
+        kind=placement.model.kind,
     )

@@ -1,6 +1,7 @@
 """What people do with requests that are in the queue, or were: bring one forward, give it back, ask it again. (`queue` calls it off.)"""
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import transaction
 from django.db.models.functions import Least
@@ -15,6 +16,8 @@ from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.leases import FREE
 from swwbot_site.lib.transitions import moved
 from swwbot_site.lib.wake import Channel, wake
+
+CHAT: Final = "/v1/chat/completions"
 
 
 class NotQueued(BotError):
@@ -77,6 +80,8 @@ def again(generation_id: int, who: str, now: datetime) -> int:
             wake(Channel.SERVE)
             return row.pk
         assert row.state in ENDED
+        if row.request.get("endpoint", CHAT) != CHAT:
+            raise NotQueued(f"Request {row.pk} was no chat: only the program that wanted it can ask it again.")
         if not row.request:
             raise NotQueued(f"What request {row.pk} asked is not kept any more.")
         asked = Request(

@@ -48,11 +48,14 @@ def reap(now: datetime, alive: frozenset[int]) -> int:
 
 
 def _desert(now: datetime, alive: frozenset[int]) -> None:
-    """End what clients waited for in a process that is not there any more, for they went with it; free the seats that it held."""
+    """End what clients waited for in a process that is not there any more, for they went with it; free the seats that it held.
+
+    A process that lives renews what it asks: a request whose lease has run out is one that it does not know of.
+    """
     freed, _ = Seat.objects.filter(abandoned(now, alive), generation__isnull=True).delete()
     homes = gone("home", alive) & Q(home__isnull=False)
     waiting = Generation.objects.filter(homes, state=GenerationState.QUEUED, queued_at__lt=now - GRACE)
-    running = Generation.objects.filter(homes, abandoned(now, alive), state=GenerationState.RUNNING)
+    running = Generation.objects.filter(abandoned(now, alive), home__isnull=False, state=GenerationState.RUNNING)
     for state, rows in ((GenerationState.QUEUED, waiting), (GenerationState.RUNNING, running)):
         with transaction.atomic():
             ids = list(rows.select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list("pk", flat=True))

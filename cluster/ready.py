@@ -57,7 +57,9 @@ async def _obtained(client: Client, errand: Errand, others: frozenset[str]) -> L
         if not isinstance(outcome, LoadCanceled):
             return replace(outcome, already=True) if isinstance(outcome, LoadResult) else outcome
     try:
-        result = await client.load(errand.endpoint, errand.key, context_length=errand.context_length, timeouts=errand.timeouts)
+        result = await client.load(
+            errand.endpoint, errand.key, context_length=errand.context_length, kind=errand.kind, timeouts=errand.timeouts
+        )
     except (LoadTimeout, Dropped) as doubt:
         return await _watch(client, errand, others, doubt)
     return await _detailed(client, errand, result)

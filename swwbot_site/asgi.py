@@ -24,10 +24,23 @@ from swwbot_site.monitoring import stream  # noqa: E402
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
     """The gateway for programs that speak OpenAI's API; Django for everything else."""
-    if scope["type"] == "http" and scope["path"].startswith(app.PREFIX):
+    if not _before:
+        _attend()
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+    elif scope["type"] == "http" and scope["path"].startswith(app.PREFIX):
         await app.application(scope, receive, send)
     else:
         await _pages(scope, receive, send)
+
+
+async def _lifespan(receive: Any, send: Any) -> None:
+    """The server begins, and ends: what came of the last requests is stored before it does."""
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await process.end()
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
@@ -39,6 +52,11 @@ def _leave(number: int, frame: FrameType | None) -> None:
         before(number, frame)
 
 
-_before = {number: signal.getsignal(number) for number in STOPPING}
-for number in STOPPING:
-    signal.signal(number, _leave)
+_before: dict[signal.Signals, Any] = {}
+
+
+def _attend() -> None:
+    """Hear when the server is told to stop. Not before it serves: until then it puts its own handlers in place of ours."""
+    for number in STOPPING:
+        _before[number] = signal.getsignal(number)
+        signal.signal(number, _leave)

@@ -12,6 +12,9 @@ from cluster.lmstudio.wire import Json, mapping, number, objects, parsed, text, 
 _ACTS = ("tool_calls", "function_call", "refusal", "audio")
 """What an answer may hold beside text, for whoever passes it on."""
 _ENDED_BADLY = ("error", "abort")
+_REASON = 30
+"""Characters of a reason for the end that are kept."""
+_MOST = 2**31
 
 
 @dataclass(slots=True)
@@ -83,15 +86,15 @@ class Answer:
             raise Truncated(f"the answer stopped with {self._stop or self.finish_reason}", started=self.started)
         if not self.settled:
             raise Truncated("the stream ended without a finish_reason", started=self.started)
-        tokens = whole(self._usage.get("completion_tokens"))
+        tokens = _counted(self._usage.get("completion_tokens"))
         spent = total_s - (first_token_s or 0.0)
         speed = self._speed or (tokens / spent if tokens and spent > 0 else None)
         return ChatOutcome(
             text=storable("".join(self._texts)),
             reasoning=storable("".join(self._reasons)),
-            finish_reason=self.finish_reason,
+            finish_reason=storable(self.finish_reason)[:_REASON],
             model=self.model,
-            prompt_tokens=whole(self._usage.get("prompt_tokens")),
+            prompt_tokens=_counted(self._usage.get("prompt_tokens")),
             completion_tokens=tokens,
             first_token_s=first_token_s,
             total_s=total_s,
@@ -134,6 +137,12 @@ class Answer:
     def _marked(self, error: PeerError) -> PeerError:
         error.started = error.started or self.started
         return error
+
+
+def _counted(value: object) -> int | None:
+    """A number of tokens, if it can be one."""
+    number = whole(value)
+    return number if number is not None and 0 <= number < _MOST else None
 
 
 def storable(said: str) -> str:

@@ -65,10 +65,11 @@ class Line(Generic[W, B]):
         return best
 
     def add(self, placement: int, n: int, block: B) -> None:
-        """`n` more seats are held there."""
+        """`n` more seats are held there; whatever was wrong there is so no longer."""
         one = self.seats.setdefault(placement, Seats(placement=placement, block=block))
         one.n += n
         one.block = block
+        one.lost = False
 
     def leave(self, one: Seats[B]) -> int:
         """A taken seat is free again. Returns how many are to be given back."""
@@ -81,6 +82,12 @@ class Line(Generic[W, B]):
             return 0
         one.lost = True
         return self._cut(one, 0)
+
+    def forget(self) -> None:
+        """Nobody knows whether what was held is held still: only where somebody sits, and for nobody else."""
+        for one in list(self.seats.values()):
+            one.lost = True
+            self._cut(one, 0)
 
     def shrink(self) -> Mapping[int, int]:
         """By placement, the seats that nobody needed since the last count; they are held no longer."""

@@ -46,6 +46,8 @@ class Errand:
     timeouts: Timeouts
     poll_s: float
     polls: int
+    kind: str = "llm"
+    """What the model is for: `llm`, `vlm` or `embedding`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

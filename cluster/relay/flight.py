@@ -1,8 +1,8 @@
 """A request of a client, on its way through this process."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,8 @@ class Embedding:
     """Texts to be turned into vectors."""
 
     inputs: tuple[str, ...]
+    fields: Mapping[str, object] = field(default_factory=dict)
+    """Whatever else was asked for, such as the number of dimensions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,6 +103,21 @@ def give_back(owner: int, seats: Mapping[int, int]) -> None:
         wake(Channel.SERVE)
 
 
+def recount(owner: int, seats: Mapping[int, int], now: datetime) -> None:
+    """Hold so many seats, by placement, and no others: as many as requests sit on, whatever has become of the rows meanwhile."""
+    there = set(Placement.objects.filter(pk__in=seats).values_list("pk", flat=True))
+    new = [
+        {"generation": None, "placement": pk, "taken_at": now, **taken(owner, now)}
+        for pk, n in seats.items()
+        if pk in there
+        for _ in range(n)
+    ]
+    with transaction.atomic():
+        Seat.objects.filter(lease_owner=owner, generation__isnull=True).delete()
+        together(NEW.text(new))
+        wake(Channel.SERVE)
+
+
 def release(owner: int) -> None:
     """Give back every seat that is held."""
     if Seat.objects.filter(lease_owner=owner, generation__isnull=True).delete()[0]:

@@ -104,7 +104,13 @@ class Relay:
             request = flight.wanted.request(ticket)
             if isinstance(request, Embedding):
                 result = await self._client.embeddings(
-                    ticket.endpoint, ticket.instance_id or ticket.names[0], request.inputs, names=ticket.names, timeouts=ticket.timeouts
+                    ticket.endpoint,
+                    ticket.instance_id or ticket.names[0],
+                    request.inputs,
+                    names=ticket.names,
+                    fields=request.fields,
+                    context_length=ticket.context_length,
+                    timeouts=ticket.timeouts,
                 )
                 self._answered(flight, _counted(result, _time() - flight.asked))
                 yield result
@@ -161,6 +167,7 @@ class Relay:
     async def turn(self) -> float:
         """One round of the loop beside the requests. Returns the seconds until the next."""
         if not self.busy:
+            self._seating.idle()
             return REST_S
         await self._seating.turn()
         self._storing.late(_time())
@@ -174,8 +181,12 @@ class Relay:
         """The database is away, and others may take us for dead: what was held is held no longer."""
         self._seating.forget()
 
+    def stop(self) -> None:
+        """Give back every seat as soon as nobody sits there."""
+        self._seating.stop()
+
     def release(self) -> None:
-        """Rows: give back every seat that is held."""
+        """Rows: give back every seat that is held; for the end, when nobody sits there."""
         held.release(self._context.owner)
 
 

@@ -26,6 +26,9 @@ SOON_S: Final = 1.0
 AGAIN_S: Final = 0.05
 """How often more seats are asked for, at most, where there were not enough."""
 
+MOST: Final = 1000
+"""So many may wait, as long as the policy was not read."""
+
 KEPT_S: Final = 1.0
 """How long seats are held that nobody needs."""
 
@@ -37,13 +40,15 @@ class Seating:
     context: Context
     storing: Storing
     bell: asyncio.Event
-    most: int = 1000
+    most: int = MOST
     """So many may wait."""
     elsewhere: int = 0
     """So many wait in other processes."""
     waiting: set[Flight] = field(default_factory=set)
     _lines: dict[int, Line[Flight, Block]] = field(default_factory=dict)
     _moving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _holding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """The rows of held seats change in the order in which the lines do."""
     _numbers: list[int] = field(default_factory=list)
     _catalogue: Catalogue = field(default_factory=Catalogue)
     _counted: float = 0.0
@@ -53,7 +58,7 @@ class Seating:
     @property
     def busy(self) -> bool:
         """Whether somebody waits, or seats are held."""
-        return bool(self.waiting or any(line.seats for line in self._lines.values()))
+        return bool(self.waiting or self._forgot or any(line.seats for line in self._lines.values()))
 
     def line(self, model_id: int) -> Line[Flight, Block]:
         """The line of a model."""
@@ -78,7 +83,8 @@ class Seating:
         """Make a request that waits long a row of the queue, if it is none."""
         if flight in flight.line.waiting:
             flight.line.waiting.remove(flight)
-            await self._queue_up(flight)
+            # Whoever waits may go away meanwhile: the row is made all the same, and then called off.
+            await asyncio.shield(self.context.spawn(self._queue_up(flight), "queue up"))
 
     def withdraw(self, flight: Flight) -> None:
         """It waits no longer."""
@@ -108,8 +114,13 @@ class Seating:
         self._give_back({placement: line.lose(placement)})
 
     def _give_back(self, seats: Mapping[int, int]) -> None:
-        if given := {placement: n for placement, n in seats.items() if n}:
-            self.context.spawn(self.context.rows(held.give_back, self.context.owner, given), "give back")
+        given = {placement: n for placement, n in seats.items() if n}
+        if given and not self._forgot:
+            self.context.spawn(self._given_back(given), "give back")
+
+    async def _given_back(self, seats: Mapping[int, int]) -> None:
+        async with self._holding:
+            await self.context.rows(held.give_back, self.context.owner, seats)
 
     def _pump(self, line: Line[Flight, Block]) -> None:
         """Seat those who wait: first those in rows, who wait longest."""
@@ -124,23 +135,26 @@ class Seating:
     async def _claim(self, line: Line[Flight, Block], chosen: list[tuple[Flight, Seats[Block]]]) -> None:
         """Take requests out of the queue's rows onto held seats. One that got a seat of its own meanwhile is found by the next look."""
         async with self._moving:
-            wanted = {flight.pk: seat.block for flight, seat in chosen}
-            moved = set(await self.context.rows(held.claim, self.context.owner, wanted, clock.now()))
-            for flight, seat in chosen:
-                if flight.pk in moved and not flight.got.done():
-                    self._sit(flight, seat)
-                    continue
-                if not flight.over:
-                    line.rows[flight.pk] = flight
-                self._give_back({seat.placement: line.leave(seat)})
-        self.bell.set()
+            wanted, moved = {flight.pk: seat.block for flight, seat in chosen}, set[int]()
+            try:
+                moved.update(await self.context.rows(held.claim, self.context.owner, wanted, clock.now()))
+            finally:
+                for flight, seat in chosen:
+                    if flight.got.done():
+                        self._give_back({seat.placement: line.leave(seat)})
+                    elif flight.pk in moved:
+                        self._sit(flight, seat)
+                    else:
+                        line.rows[flight.pk] = flight
+                        self._give_back({seat.placement: line.leave(seat)})
+                self.bell.set()
 
     async def _queue_up(self, flight: Flight) -> None:
         wanted = flight.wanted
         given = {"caller": wanted.caller, "now": flight.queued_at, "priority": wanted.priority, "cache": False, "home": self.context.owner}
         try:
             flight.pk = await self.context.rows(queue.submit, wanted.model, wanted.document, **given)
-        except (BotError, DatabaseError) as error:  # its client waits for it
+        except (BotError, DatabaseError, ValueError) as error:  # its client waits for it
             if not flight.got.done():
                 flight.got.set_exception(error)
             return
@@ -148,6 +162,7 @@ class Seating:
         if flight.over:
             self.storing.keep(flight, None)
         else:
+            flight.line = self.line(wanted.model_id)
             flight.line.rows[flight.pk] = flight
             self.bell.set()
 
@@ -159,6 +174,8 @@ class Seating:
     async def turn(self) -> None:
         """One round: hold seats for those who wait, look what has changed, give back what nobody needs."""
         now = asyncio.get_running_loop().time()
+        if self._forgot:
+            await self._recount()
         await self._hold(now)
         rows = {flight.pk: flight for flight in self.waiting if flight.row}
         await self._look()
@@ -177,23 +194,25 @@ class Seating:
         if len(self._numbers) < held.NUMBERS // 2:
             self._numbers = (await self.context.rows(held.numbers)) + self._numbers
         wants: dict[int, int] = {}
+        if self.context.stopping.is_set():  # whoever waits still gets a seat of its own
+            for line in self._lines.values():
+                self._all_queue_up(line)
+            return
         for model, line in self._lines.items():
             if line.waiting and not line.rows and now - line.tried_at >= AGAIN_S:
                 wants[model] = line.asked = len(line.waiting)
         if not wants:
             return
-        if self._forgot:
-            await self.context.rows(held.release, self.context.owner)
-            self._forgot = False
         lines = {model: self._lines[model] for model in wants}
-        try:
-            blocks = await self.context.rows(held.hold, self.context.owner, wants, clock.now(), self._catalogue)
-        finally:
-            for line in lines.values():
-                line.asked = 0
-        for block in blocks:
-            lines[block.model_id].add(block.ticket.placement_id, block.n, block)
-            wants[block.model_id] -= block.n
+        async with self._holding:
+            try:
+                blocks = await self.context.rows(held.hold, self.context.owner, wants, clock.now(), self._catalogue)
+            finally:
+                for line in lines.values():
+                    line.asked = 0
+            for block in blocks:
+                lines[block.model_id].add(block.ticket.placement_id, block.n, block)
+                wants[block.model_id] -= block.n
         for model, line in lines.items():
             line.tried_at = now if wants[model] > 0 else line.tried_at
             self._pump(line)
@@ -205,13 +224,15 @@ class Seating:
         async with self._moving:
             blocks = {placement: seat.block for line in self._lines.values() for placement, seat in line.seats.items()}
             waiting = {flight.pk: flight for flight in self.waiting if flight.row and not flight.got.done()}
-            asking = {flight.pk: flight for flight in self.storing.asking if flight.row}
+            asking = {flight.pk: (flight, flight.ticket) for flight in self.storing.asking if flight.row}
             seen = await self.context.rows(held.look, self.context.owner, list(waiting), list(asking), blocks, clock.now())
             self.most, self.elsewhere = seen.most, seen.elsewhere
             for ticket in seen.handed:
                 self._hand(waiting[ticket.generation_id], ticket)
             for pk, (state, code, text) in seen.ended.items():
-                self._end(waiting.get(pk) or asking[pk], state, code, text)
+                flight, asked = asking[pk] if pk in asking else (waiting[pk], None)
+                if pk in waiting or (flight in self.storing.asking and flight.ticket is asked):  # not if it came back meanwhile
+                    self._end(flight, state, code, text)
         for placement, block in blocks.items():
             if placement in seen.lost or block.model_id in seen.wanted:
                 self._lose(self.line(block.model_id), placement)
@@ -236,8 +257,34 @@ class Seating:
             flight.taken = error
             flight.task.cancel()
 
+    def idle(self) -> None:
+        """Nobody waits here: what was known of those elsewhere gets old."""
+        self.most, self.elsewhere = MOST, 0
+
+    def stop(self) -> None:
+        """Give back every seat as soon as nobody sits there."""
+        for line in list(self._lines.values()):
+            for placement in list(line.seats):
+                self._lose(line, placement)
+        self.bell.set()
+
     def forget(self) -> None:
-        """The database is away, and others may take us for dead: what was held is held no longer."""
+        """The database is away, and others may take us for dead: what was held is held no longer than somebody sits there."""
         self._forgot = True
         for line in self._lines.values():
-            line.seats.clear()
+            line.forget()
+        self.bell.set()
+
+    async def _recount(self) -> None:
+        """Make the rows of what is held as they have to be."""
+        async with self._holding:
+            self._forgot = False
+            seats: dict[int, int] = {}
+            for line in self._lines.values():
+                for placement, seat in line.seats.items():
+                    seats[placement] = seats.get(placement, 0) + seat.n
+            try:
+                await self.context.rows(held.recount, self.context.owner, seats, clock.now())
+            except BaseException:
+                self._forgot = True
+                raise

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
+from django.db import transaction
 
 from cluster import finish, queue
 from cluster.logic.order import Outcome
@@ -80,9 +81,10 @@ class Storing:
                 await self.context.rows(self._write, self._batch, late)
             except Exception:  # one bad row must not end the storing of all others
                 log.exception("relay.store_failed", outcomes=len(self._batch))
-                await self._one_by_one()
-            for flight in (*late, *(one.flight for one in self._batch)):
-                flight.row = True
+                await self._one_by_one(late)
+            else:
+                for flight in (*late, *(one.flight for one in self._batch)):
+                    flight.row = True
             for one in self._batch:
                 if one.stored and not one.stored.done():
                     one.stored.set_result(None)
@@ -90,23 +92,32 @@ class Storing:
             self._done.set()
             await asyncio.sleep(GATHER_S)
 
-    async def _one_by_one(self) -> None:
-        """Store what can be stored of a batch that failed as a whole."""
+    async def _one_by_one(self, late: list[Flight]) -> None:
+        """Store what can be stored of what failed as a whole."""
         for one in self._batch:
             try:
                 await self.context.rows(self._write, [one], [])
             except Exception:  # told, and given up
                 log.exception("relay.outcome_lost", generation=one.flight.pk)
+            one.flight.row = True
+        for flight in late:
+            if not flight.row:
+                try:
+                    await self.context.rows(self._write, [], [flight])
+                    flight.row = True
+                except Exception:  # told; it is written down when it is back
+                    log.exception("relay.late_not_written", generation=flight.pk)
 
     def _write(self, batch: list[_Back], late: list[Flight]) -> None:
         """Rows: outcomes, those that were called off, and those that are asked for long."""
         owner, now = self.context.owner, clock.now()
         outcomes = [one.outcome for one in batch if one.outcome]
-        if outcomes:
-            new = {one.flight.pk: one.flight.columns(owner) for one in batch if one.outcome and not one.flight.row}
-            finish.finish(outcomes, owner, new)
+        new = {one.flight.pk: one.flight.columns(owner) for one in batch if one.outcome and not one.flight.row}
         off = [one.flight for one in batch if not one.outcome]
-        if unwritten := [*late, *(flight for flight in off if not flight.row)]:
-            finish.begin({flight.pk: flight.columns(owner) for flight in unwritten}, owner, now)
-        for flight in off:
-            queue.cancel(flight.pk, now, "Its client went away.")
+        with transaction.atomic():  # all or nothing: what fails is tried again one by one
+            if outcomes:
+                finish.finish(outcomes, owner, new)
+            if unwritten := [*late, *(flight for flight in off if not flight.row)]:
+                finish.begin({flight.pk: flight.columns(owner) for flight in unwritten}, owner, now)
+            for flight in off:
+                queue.cancel(flight.pk, now, "Its client went away.")

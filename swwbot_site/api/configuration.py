@@ -10,6 +10,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from swwbot_site import rights
 from swwbot_site.config import export
 from swwbot_site.config.apply import Diff, apply, told
 from swwbot_site.config.problems import DocumentError
@@ -21,10 +22,7 @@ USUAL: Final = "api"
 
 
 READING: Final = "entities.view_entity entities.view_ratelimit cluster.view_server cluster.view_clusterpolicy conversations.view_feed"
-WRITING: Final = (
-    "entities.add_entity entities.change_entity entities.change_ratelimit cluster.add_server cluster.change_server "
-    "cluster.change_clusterpolicy conversations.add_feed conversations.change_feed conversations.change_conversationpolicy"
-)
+WRITING: Final = " ".join(rights.IMPORTING)
 """A file holds all of these, so whoever reads or writes one needs the right to each."""
 
 

@@ -60,7 +60,7 @@ def web(port: int, environment: Mapping[str, str]) -> AbstractContextManager["su
         "warning",
         "--no-access-log",
         "--lifespan",
-        "off",
+        "on",
     ]
     return running([sys.executable, "-m", *words], {"PYTHONPATH": str(settings.BASE_DIR), **environment})
 

@@ -15,6 +15,9 @@ from swwbot_site.gateway.faults import Header, told
 SILENT_S: Final = 1.0
 """A stream is never silent for longer."""
 
+STUCK_S: Final = 30.0
+"""So long a client may take none of what it is sent: a seat is kept for it meanwhile."""
+
 JSON: Final = (b"content-type", b"application/json")
 EVENTS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -50,10 +53,12 @@ def headers(marked: Mapping[str, str]) -> list[Header]:
 
 
 class Stream:
-    """The stream to one client."""
+    """The stream to one client, made in the task that answers it. A client that takes nothing for `STUCK_S` has left: the task is cancelled."""
 
     def __init__(self, send: Send) -> None:
-        self._send = send
+        self._to = send
+        self._task = asyncio.current_task()
+        self._began: float | None = None
         self._loop = asyncio.get_running_loop()
         self._marks: Mapping[str, str] = {}
         self._begun = False
@@ -61,6 +66,7 @@ class Stream:
         self._beat: asyncio.Task[None] | None = None
         self._timer = self._loop.call_later(SILENT_S, self._silent)
         self._last = self._loop.time()
+        self.stuck = False
         self.text = "waits"
         """What it waits for."""
 
@@ -107,9 +113,18 @@ class Stream:
             await self._send({"type": "http.response.start", "status": 200, "headers": head})
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
+    async def _send(self, message: dict[str, Any]) -> None:
+        self._began = self._loop.time()
+        await self._to(message)
+        self._began = None
+
     def _silent(self) -> None:
         """Say what it waits for, if it was silent for so long."""
         if self._over:
+            return
+        if self._began is not None and self._task and self._loop.time() - self._began > STUCK_S:
+            self.stuck = True
+            self._task.cancel()
             return
         left = self._last + SILENT_S - self._loop.time()
         if left <= 0 and (self._beat is None or self._beat.done()):

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Final
-from urllib.parse import unquote
 
 import structlog
 
@@ -18,7 +17,7 @@ from cluster.lmstudio.values import ChatOutcome, ChatRequest, CompletionRequest,
 from cluster.logic.order import Ticket
 from cluster.logic.relaying import Full, Seated, Stopping, Unanswered, Waits
 from cluster.relay import Embedding, Wanted
-from swwbot_site.gateway import answering, shapes, wishes
+from swwbot_site.gateway import answering, judging, shapes, wishes
 from swwbot_site.gateway.answering import Stream
 from swwbot_site.gateway.faults import told
 from swwbot_site.gateway.judging import Refused
@@ -31,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 PREFIX: Final = "/v1/"
 MODELS: Final = "/v1/models"
-LARGEST: Final = 32 * 1024 * 1024
+LARGEST: Final = 16 * 1024 * 1024
 """Bytes of a request: pictures are large."""
 
 KINDS: Final = {kind.path: kind for kind in Kind}
@@ -77,12 +76,12 @@ async def _routed(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     if kind:
         await _ask(kind, process, keys, key, receive, send)
     else:
-        await _list(unquote(path.removeprefix(MODELS).removeprefix("/")), keys, key, send)
+        await _list(path.removeprefix(MODELS).removeprefix("/"), keys, key, send)
 
 
 async def _list(name: str, keys: Keys, key: Key, send: Send) -> None:
     if name:
-        model = await keys.model(name, key)
+        model = await keys.model(judging.model(name), key)
         await answering.whole(send, 200, shapes.model(model.key), [])
         return
     rows = [shapes.model(model.key) for model in await keys.models(key)]
@@ -101,19 +100,27 @@ async def _ask(kind: Kind, process: Process, keys: Keys, key: Key, receive: Rece
         key.flying -= 1
 
 
-async def _while_there(work: Any, receive: Receive) -> None:
+async def _while_there(work: Awaitable[None], receive: Receive) -> None:
     """Do the work, but not longer than its client is there. Raises Gone."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_gone(receive))
-    gone.add_done_callback(lambda _: task.cancel())
+    me = asyncio.current_task()
+    assert me is not None
+    working = True
+
+    def leave(gone: asyncio.Task[None]) -> None:
+        if working and not gone.cancelled():
+            me.cancel()
+
+    gone = asyncio.get_running_loop().create_task(_gone(receive))
+    gone.add_done_callback(leave)
     try:
-        await task
+        await work
     except asyncio.CancelledError:
         if gone.done() and not gone.cancelled():
+            me.uncancel()
             raise Gone from None
-        task.cancel()
         raise
     finally:
+        working = False
         gone.cancel()
 
 
@@ -153,6 +160,10 @@ async def _streamed(wish: Wish, model: Model, pieces: Any, send: Send, arrived: 
             elif isinstance(piece, Waits):
                 stream.text = piece.text or stream.text
         await stream.end()
+    except asyncio.CancelledError:
+        if not stream.stuck:
+            raise
+        raise Gone from None
     except (Full, Stopping, Unanswered, BotError) as fault:
         await stream.fail(fault)
     except Exception as fault:  # whatever it is, its client gets an end of its stream
@@ -189,7 +200,7 @@ def _request(wish: Wish, ticket: Ticket) -> ChatRequest | CompletionRequest | Em
     """What the model's server is asked; the instance is named, so that the right copy of the model answers."""
     name = ticket.instance_id or ticket.names[0]
     if wish.kind is Kind.EMBEDDING:
-        return Embedding(inputs=wish.inputs)
+        return Embedding(inputs=wish.inputs, fields=wish.fields)
     if wish.kind is Kind.COMPLETION:
         return CompletionRequest(
             model=name,

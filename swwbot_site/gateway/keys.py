@@ -30,6 +30,9 @@ FRESH_S: Final = 1.0
 """So long a token, and what it asked elsewhere, is believed to be as it was; and a model."""
 
 MINUTE_S: Final = 60.0
+STRANGERS: Final = 2
+"""So many names that nobody knows are looked up at the same time: whoever tries out tokens takes no thread from others."""
+
 MOST: Final = 10_000
 """So many tokens and names are remembered."""
 
@@ -86,9 +89,11 @@ class Limited(Refused):
 
 @dataclass(slots=True)
 class _Remembered(Generic[T]):
-    """Values by name, believed for `FRESH_S`. Of many who ask for one at the same moment one looks it up."""
+    """Values and refusals by name, believed for `FRESH_S`. Of many who ask for one at the same moment one looks it up."""
 
     values: dict[Hashable, tuple[float, T]] = field(default_factory=dict)
+    _refused: dict[Hashable, tuple[float, Refused]] = field(default_factory=dict)
+    _strangers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STRANGERS))
     _asked: "dict[Hashable, asyncio.Task[T]]" = field(default_factory=dict)
 
     async def get(self, name: Hashable, find: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -96,24 +101,44 @@ class _Remembered(Generic[T]):
         found = self.values.get(name)
         if found is not None and time.monotonic() - found[0] <= FRESH_S:
             return found[1]
+        refused = self._refused.get(name)
+        if refused is not None and time.monotonic() - refused[0] <= FRESH_S:
+            raise refused[1].with_traceback(None)
         asked = self._asked.get(name)
         if asked is None:
             asked = self._asked[name] = asyncio.get_running_loop().create_task(self._look(name, find))
+            asked.add_done_callback(_heard)
         return await asyncio.shield(asked)
 
     async def _look(self, name: Hashable, find: Callable[[], Coroutine[Any, Any, T]]) -> T:
         try:
-            value = await find()
-            if len(self.values) >= MOST:
-                self.values.clear()
-            self.values[name] = time.monotonic(), value
-        except BaseException:
+            if name in self.values:
+                value = await find()
+            else:
+                async with self._strangers:
+                    value = await find()
+        except BaseException as error:
             self.values.pop(name, None)
+            if isinstance(error, Refused):
+                _put(self._refused, name, error)
             raise
         else:
+            _put(self.values, name, value)
             return value
         finally:
             del self._asked[name]
+
+
+def _heard(task: "asyncio.Task[Any]") -> None:
+    """Whoever asked may have gone: nobody else takes its exception."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _put(kept: dict[Hashable, tuple[float, Any]], name: Hashable, value: object) -> None:
+    if len(kept) >= MOST:
+        kept.clear()
+    kept[name] = time.monotonic(), value
 
 
 class Keys:

@@ -96,7 +96,7 @@ class Process:
     def stop(self) -> None:
         """Take nothing new, and give back every seat as soon as it is free."""
         self.context.stopping.set()
-        self._spawn(self.context.rows(self.relay.release), "release")
+        self.relay.stop()
 
     async def end(self) -> None:
         """Give everything back and close what is open; for whoever ends the event loop in good order."""

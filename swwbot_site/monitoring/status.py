@@ -24,7 +24,7 @@ from swwbot_site.monitoring.stream import LOST, follow
 SECTIONS: Final = ("servers", "loads", "queue", "answers")
 """What can be folded."""
 
-MAY_STOP: Final = "conversations.change_conversationpolicy"
+MAY_STOP: Final = "conversations.stop_posting"
 MAY_READ: Final = "conversations.view_reply"
 
 

@@ -20,5 +20,6 @@ def test_the_page_of_the_api_lists_everything_answers_and_asks_no_other_site(pag
     operation.get_by_role("button", name="Execute").click()
     expect(operation.locator(".live-responses-table tbody .response-col_status").first).to_contain_text("200")
     expect(operation.locator(".live-responses-table")).to_contain_text("Studio")
-    expect(page.locator(".opblock-get")).to_have_count(37)
+    paths = page.request.get("/api/schema/?format=json").json()["paths"]
+    expect(page.locator(".opblock-get")).to_have_count(sum("get" in one for one in paths.values()))
     assert {url.partition("?")[0] for url in asked if not url.startswith((live_server.url, "data:", "blob:"))} == set()

@@ -27,7 +27,7 @@ def test_the_status_page_shows_servers_queue_and_answers(page: Page) -> None:
 
 def test_the_status_page_redraws_itself(page: Page) -> None:
     page.goto("/status/")
-    expect(page.get_by_text("No server yet.")).to_be_visible()
+    expect(page.get_by_text("No server yet.", exact=True)).to_be_visible()
     build.server(name="Mac Studio 1")
     expect(page.get_by_role("heading", name="Mac Studio 1")).to_be_visible()
 

@@ -51,6 +51,7 @@ def test_pictures_of_the_documentation(watching: Page) -> None:
     reply.entity.system_prompt = (
         "You are Sage. You have read much and say little: short, calm sentences, and a question when one is worth asking."
     )
+    reply.entity.model, reply.entity.aliases = "qwen/qwen3-32b", ["old one"]
     reply.entity.save()
     build.limit(entity=reply.entity)
     take("entity", f"/admin/entities/entity/{reply.entity_id}/change/", "light", 900)

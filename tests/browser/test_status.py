@@ -37,7 +37,7 @@ def test_what_happens_appears_by_the_stream_without_reloading(watching: Page) ->
     build.reply(state="posted", text="A river is slow rain.")
     expect(watching.locator(".answer .said")).to_contain_text("A river is slow rain.")
     server.delete()
-    expect(watching.get_by_text("No server yet.")).to_be_visible()
+    expect(watching.get_by_text("No server yet.", exact=True)).to_be_visible()
     assert watching.evaluate("window.same")
     expect(watching.locator("#link")).to_have_text(LIVE)
 
@@ -112,7 +112,7 @@ def test_paused_nothing_moves(watching: Page) -> None:
     build.server(name="Mac Studio 1")
     wake(Channel.SERVE)
     with watching.expect_response("**/status/stream/"):
-        expect(watching.get_by_text("No server yet.")).to_be_visible()
+        expect(watching.get_by_text("No server yet.", exact=True)).to_be_visible()
         watching.get_by_role("button", name="Pause").click()
     expect(watching.get_by_role("heading", name="Mac Studio 1")).to_be_visible()
 

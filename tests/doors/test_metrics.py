@@ -199,6 +199,27 @@ def test_names_of_any_kind_do_not_break_the_format(client: Client, db: None) -> 
     assert f"swwbot_server_up{{server={name}}}" in scraped(client)
 
 
+ABBREVIATED = {"s", "ms", "us", "ns", "sec", "b", "kb", "mb", "gb", "tb", "pb", "m", "h", "d"}
+"""Units that Prometheus' own checker (`promtool check metrics`) refuses in names."""
+
+
+def test_the_figures_pass_the_rules_of_promtool(client: Client, db: None) -> None:
+    an_evening()
+    text = client.get("/metrics").content.decode()
+    seen: set[str] = set()
+    for family in text_string_to_metric_families(text):
+        assert family.documentation
+        assert family.name not in seen
+        seen.add(family.name)
+        assert re.fullmatch(r"swwbot_[a-z0-9_]+", family.name)
+        assert not ABBREVIATED & set(family.name.split("_"))
+        assert not family.name.endswith(("_total", "_count", "_sum", "_bucket", "_info")) or family.type == "counter"
+        samples = [(one.name, tuple(sorted(one.labels.items()))) for one in family.samples]
+        assert len(samples) == len(set(samples))
+        assert not {"quantile", "le"} & {label for one in family.samples for label in one.labels}
+        assert all(one.value >= 0 for one in family.samples)
+
+
 def refusals() -> Iterator[tuple[dict[str, object], dict[str, str], int]]:
     near, far = {"REMOTE_ADDR": "127.0.0.1"}, {"REMOTE_ADDR": "203.0.113.9"}
     bearer = {"METRICS_TOKEN": "right"}
@@ -207,6 +228,11 @@ def refusals() -> Iterator[tuple[dict[str, object], dict[str, str], int]]:
     yield {}, near | {"HTTP_X_FORWARDED_FOR": "203.0.113.9"}, 403  # from outside, through a proxy on this machine
     yield {}, near | {"HTTP_X_FORWARDED_FOR": "127.0.0.1, 203.0.113.9"}, 403
     yield {}, near | {"HTTP_X_FORWARDED_FOR": "nonsense"}, 403
+    yield {}, near | {"HTTP_X_FORWARDED_FOR": "127.0.0.1", "HTTP_X_REAL_IP": "203.0.113.9"}, 403
+    yield {}, near | {"HTTP_X_REAL_IP": "127.0.0.1"}, 200
+    yield {}, near | {"HTTP_FORWARDED": "for=127.0.0.1"}, 403  # a proxy that does not say for whom in the way that is understood
+    yield {}, near | {"HTTP_X_FORWARDED_PROTO": "https"}, 403
+    yield {}, near | {"HTTP_X_FORWARDED_PROTO": "https", "HTTP_X_FORWARDED_FOR": "127.0.0.1"}, 200
     yield {}, {"REMOTE_ADDR": ""}, 403
     yield {}, {"REMOTE_ADDR": "::ffff:127.0.0.1"}, 200
     yield {"METRICS_NETWORKS": ["203.0.113.0/24"]}, far, 200

@@ -1,121 +1,153 @@
 """What is told as it happens: a request to a model that is watched, and events. Read from rows, ended in time, open to nobody else."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
-from django.db import connection
-from django.test import AsyncClient
+from django.db import OperationalError
+from django.test import Client
 
 from cluster import queue
+from cluster.api.generations import _news
 from swwbot_site import tokens
 from swwbot_site.api.happenings import LAG, Ear
-from swwbot_site.lib import clock, streams
+from swwbot_site.lib import apistream, clock, streams
 from swwbot_site.models import Event
 from tests import build
 
 V1 = "/api/v1/"
 
 
-@pytest.fixture
-async def closed() -> AsyncIterator[None]:
-    """The test's own connection, of a thread that ends with its loop."""
-    yield
-    await sync_to_async(connection.close)()
+def told(part: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """The events of a part: each one's name and what it says."""
+    found = [dict(line.split(": ", 1) for line in one.split("\n")) for one in part.decode().split("\n\n") if one]
+    return [(one["event"], json.loads(one["data"])) for one in found]
 
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("closed")]
+def test_a_request_tells_how_it_stands_until_it_has_ended(db: None) -> None:
+    row = build.generation(decision={"waits": "no room yet"})
+    look = _news(row.pk)
+    part, last = look()
+    (kind, said), *more = told(part)
+    assert (kind, said["state"], said["waits"], more, last) == ("progress", "queued", "no room yet", [], False)
+    assert look() == (b"", False)
+    assert queue.cancel(row.pk, clock.now(), "enough")
+    part, last = look()
+    (kind, said), *_ = told(part)
+    assert (kind, said["state"], said["error"], last) == ("ended", "cancelled", "enough", True)
+    row.delete()
+    assert look() == (b"", True)
 
 
-async def opened(address: str, *scopes: str, **headers: str) -> Any:
-    _, secret = await sync_to_async(build.token)(*scopes or ("read",))
-    return await AsyncClient().get(
-        f"{V1}{address}", headers={"Authorization": f"Bearer {secret}", "Accept": "text/event-stream", **headers}
-    )
+@pytest.mark.parametrize(
+    ("scope", "address", "last", "status"),
+    [
+        ("read", "generations/999999/progress/", "", 404),
+        ("generate", "events/stream/", "", 403),
+        ("read", "events/stream/", "x", 400),
+        ("read", "events/stream/", "9" * 30, 400),
+        ("read", "events/stream/?kinds=reply.", "", 400),
+    ],
+)
+def test_what_cannot_be_watched_is_refused(client: Client, db: None, scope: str, address: str, last: str, status: int) -> None:
+    _, secret = build.token(scope)
+    headers = {"Authorization": f"Bearer {secret}", "Accept": "text/event-stream", "Last-Event-ID": last}
+    assert client.get(f"{V1}{address}", headers=headers).status_code == status
 
 
-async def parts(response: Any) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    """Every event of a stream: its name and what it says."""
-    async for part in response.streaming_content:
-        for one in part.decode().strip().split("\n\n"):
-            lines = dict(line.split(": ", 1) for line in one.split("\n"))
-            if "event" in lines:
-                yield lines["event"], json.loads(lines["data"])
-
-
-async def test_a_stream_tells_how_it_stands_until_it_has_ended() -> None:
-    row = await sync_to_async(build.generation)(decision={"waits": "no room yet"})
-    response = await opened(f"generations/{row.pk}/progress/")
-    assert response.status_code == 200
-    assert (response["Content-Type"], response["Cache-Control"]) == ("text/event-stream", "no-store")
-    told = []
-    async for kind, one in parts(response):
-        told.append((kind, one["state"], one["waits"], one["error"]))
-        if len(told) == 1:
-            assert await sync_to_async(queue.cancel)(row.pk, clock.now(), "enough")
-    assert told == [("progress", "queued", "no room yet", ""), ("ended", "cancelled", "", "enough")]
-
-
-async def test_what_cannot_be_watched_is_refused() -> None:
-    assert (await opened("generations/1/progress/")).status_code == 404
-    assert (await opened("events/stream/", "generate")).status_code == 403
-    assert (await opened("events/stream/", **{"Last-Event-ID": "x"})).status_code == 400
-    assert (await opened("events/stream/?kinds=reply.")).status_code == 400
-
-
-async def test_there_is_an_end_to_the_places(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_an_end_to_the_places(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "MOST", 0)
-    response = await opened("events/stream/")
+    response = browser.get(f"{V1}events/stream/")
     assert (response.status_code, response["Retry-After"]) == (429, "10")
 
 
-async def test_events_are_told_as_they_happen_and_after_the_last_one_that_was_seen() -> None:
-    old = [await sync_to_async(build.event)(kind=kind) for kind in ("reply.posted", "server.added", "reply.posted")]
-    response = await opened("events/stream/?kind=reply.posted", **{"Last-Event-ID": str(old[0].pk)})
-    heard = []
-    async for kind, one in parts(response):
-        heard.append(one["id"])
-        assert kind == "event"
-        if len(heard) == 1:
-            heard.append((await sync_to_async(build.event)(kind="reply.posted")).pk)
-        else:
-            break
-    await response.streaming_content.aclose()
-    assert heard[0] == old[2].pk
-    assert heard[1] == heard[2]
+def heard(look: streams.Look, still: Callable[[], bool] = lambda: True) -> list[bytes]:
+    """Everything that a stream tells; it has to end by itself."""
+
+    async def listen() -> list[bytes]:
+        return [part async for part in streams.told(look, still)]
+
+    return asyncio.run(asyncio.wait_for(listen(), 20))
 
 
-async def test_a_stream_ends_when_its_token_is_taken_back_and_when_the_process_is_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "BEAT_S", 0.0)
-    row, secret = await sync_to_async(build.token)("read")
-    headers = {"Authorization": f"Bearer {secret}", "Accept": "text/event-stream"}
-    response: Any = await AsyncClient().get(f"{V1}events/stream/", headers=headers)
-    told = []
-    async for part in response.streaming_content:
-        told.append(part)
-        await sync_to_async(tokens.revoke)([row.pk], "test")
-    assert told
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LOOK_S", 0.0)
     monkeypatch.setattr(streams, "_hall", streams._Hall())
-    response = await opened("events/stream/")
-    async for _ in response.streaming_content:
-        streams.close()
+
+
+def test_a_stream_ends_with_its_last_word() -> None:
+    left = [(b"two", True), (b"", False), (b"one", False)]
+    assert heard(left.pop) == [b"one", b"two"]
     assert streams._hall.listeners == 0
 
 
-def test_an_event_that_appears_behind_a_later_one_is_told_once(db: None) -> None:
-    first, late, last = (build.event() for _ in range(3))
+def test_a_stream_ends_when_its_visitor_may_not_look_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "BEAT_S", 0.0)
+    good = [False, True]
+    assert heard(lambda: (b"", False), good.pop) == [b": nothing new\n\n"]
+
+
+def test_a_stream_ends_when_the_process_is_told_to_stop_and_when_it_has_lasted_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look() -> tuple[bytes, bool]:
+        streams.close()
+        return b"bye", False
+
+    assert heard(look) == [b"bye"]
+    assert heard(look) == []
+    monkeypatch.setattr(streams, "_hall", streams._Hall())
+    monkeypatch.setattr(streams, "LASTS_S", 0.0)
+    assert heard(lambda: (b"", False)) == []
+
+
+def test_a_database_that_is_away_does_not_end_a_stream() -> None:
+    left: list[Any] = [(b"back", True), OperationalError("gone")]
+
+    def look() -> tuple[bytes, bool]:
+        one = left.pop()
+        if isinstance(one, Exception):
+            raise one
+        return bytes(one[0]), bool(one[1])
+
+    assert heard(look) == [b": the database does not answer\n\n", b"back"]
+
+
+def test_a_token_that_is_taken_back_may_not_look_any_more(db: None, rf: Any) -> None:
+    row, _ = build.token("read")
+    request = rf.get("/")
+    request.auth, request.user = row, row.user
+    good = apistream._still(request)
+    assert good()
+    tokens.revoke([row.pk], "test")
+    assert not good()
+    request.auth = None
+    person = apistream._still(request)
+    assert person()
+    row.user.is_staff = False
+    row.user.save()
+    assert not person()
+
+
+def test_events_are_told_once_in_their_order_and_after_the_last_one_that_was_seen(db: None) -> None:
+    first, late, last = (build.event(text="two\nlines") for _ in range(3))
     Event.objects.filter(pk=late.pk).delete()
     ear = Ear(Event.objects.all(), first.pk)
-    assert _ids(ear) == [last.pk]
+    assert ids(ear) == [last.pk]
     Event.objects.create(pk=late.pk, at=clock.now() - timedelta(seconds=1), kind="late", text="late")
-    assert _ids(ear) == [late.pk]
-    assert _ids(ear) == []
-    assert _ids(Ear(Event.objects.all(), None)) == []
+    assert ids(ear) == [late.pk]  # it appeared behind a later one
+    assert ids(ear) == []
+    assert ids(Ear(Event.objects.all(), None)) == []
+    assert ids(Ear(Event.objects.filter(kind="late"), 0)) == [late.pk]
     assert len(ear._told) <= LAG
 
 
-def _ids(ear: Ear) -> list[int]:
-    return [int(line[3:]) for line in ear()[0].decode().splitlines() if line.startswith("id:")]
+def ids(ear: Ear) -> list[int]:
+    """The numbers of what it tells now."""
+    part, last = ear()
+    found = [int(line[3:]) for line in part.decode().splitlines() if line.startswith("id:")]
+    assert not last
+    assert found == [said["id"] for _, said in told(part)]
+    return found

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import openai
 import pytest
 import uvicorn
 from django.db import connections
 
 from cluster.lmstudio.emulator import Emulator
+from cluster.models import Generation, Seat, Server
 from swwbot_site.gateway import app, process
 from tests import build
-from tests.harness import engines
+from tests.harness import engines, until
 from tests.simulation.cluster import SMALL, online
 
 CHAT = "/v1/chat/completions"
@@ -47,6 +49,11 @@ class Gateway:
         assert self.loop is not None
         return process.of(self.loop)
 
+    def call(self, function: Callable[[], object]) -> None:
+        """Have the gateway's loop do something."""
+        assert self.loop is not None
+        self.loop.call_soon_threadsafe(function)
+
     def close(self) -> None:
         self.server.should_exit = True
         self.thread.join(20)
@@ -75,18 +82,37 @@ def http(gateway: Gateway, secret: str) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
+def client(gateway: Gateway, secret: str) -> Iterator[openai.OpenAI]:
+    """OpenAI's own client with that token; it tries nothing twice."""
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=secret, max_retries=0, timeout=30) as one:
+        yield one
+
+
+@pytest.fixture
 def cluster(studio: Callable[..., Emulator]) -> Iterator[Callable[..., list[Emulator]]]:
     """Starts so many emulated servers, and an engine."""
     running: list[Any] = []
 
     def start(n: int = 1, **habits: Any) -> list[Emulator]:
         found = [studio(**{"models": [SMALL]} | habits) for _ in range(n)]
-        one = engines()
-        one.__enter__()
-        running.append(one)
-        online(n)
+        if not running:
+            one = engines()
+            one.__enter__()
+            running.append(one)
+        online(Server.objects.count())
         return found
 
     yield start
     for one in running:
         one.__exit__(None, None, None)
+
+
+def free() -> None:
+    """Wait until no seat is taken or held."""
+    until(lambda: not Seat.objects.exists(), 10, "an end of the holding")
+
+
+def row(headers: Any, state: str = "done") -> Generation:
+    """Wait until the request that an answer's headers name is written down as ended."""
+    number = int(headers["x-sww-generation"])
+    return until(lambda: Generation.objects.filter(pk=number, state=state).select_related("server").first(), 10, f"{number} is {state}")

@@ -90,7 +90,7 @@ def var(run_folder: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="counts processes by /proc")
-def test_the_demo_answers_tells_the_password_once_and_leaves_nothing_running(var: Path) -> None:
+def test_the_demo_answers_tells_the_password_once_leaves_nothing_running_and_is_switched_off_by_a_start_without_it(var: Path) -> None:
     port = free_port()
     up = Up(var, "--demo", "--port", str(port))
     try:
@@ -115,19 +115,13 @@ def test_the_demo_answers_tells_the_password_once_and_leaves_nothing_running(var
     assert processes.gone(started, 15) == []
     assert not any("password" in line or password in line for line in again.lines)
 
-
-@pytest.mark.slow
-def test_up_without_the_demo_switches_off_what_the_demo_left(var: Path) -> None:
-    first = Up(var, "--demo", "--no-web", "--workers", "1")
-    first.wait("Running. Ctrl-C stops it.")
-    first.end()
-    second = Up(var, "--no-web", "--workers", "1")
-    second.wait("are switched off")
-    second.wait("Running. Ctrl-C stops it.")
-    shown = second.manage("exportconfig")
-    second.end()
-    assert shown.returncode == 0, shown.stderr
-    assert '"enabled": true' not in shown.stdout
+    plain = Up(var, "--no-web", "--workers", "1")
+    plain.wait("are switched off")
+    plain.wait("Running. Ctrl-C stops it.")
+    told = plain.manage("exportconfig")
+    plain.end()
+    assert told.returncode == 0, told.stderr
+    assert '"enabled": true' not in told.stdout
 
 
 def test_a_port_in_use_is_said_with_what_to_do(var: Path) -> None:

@@ -18,6 +18,7 @@ from swwbot_site.lib import http, networks
 NEVER = (
     *("169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192", "[fd00:ec2::254]", "[fd20:ce::254]"),
     *("[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]", "[64:ff9b::a9fe:a9fe]", "[2002:a9fe:a9fe::1]", "[::169.254.169.254]"),
+    *("[fd00:ec2::254%1]", "[64:ff9b:1::a9fe:a9fe]", "[::ffff:0:a9fe:a9fe]", "[2001:0:102:304:0:ffff:5601:5601]"),
     *("2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "169.254.43518"),
     *("0.0.0.0", "[::]", "0.1.2.3", "224.0.0.251", "[ff02::1]"),
     *("metadata.google.internal", "METADATA.google.internal.", "metadata", "instance-data"),
@@ -137,7 +138,7 @@ def test_a_socket_is_made_only_for_what_is_allowed() -> None:
         return (family, socket.SOCK_STREAM, 0, "", (address, 80))
 
     networks.door(info("127.0.0.1")).close()
-    for address in ("169.254.169.254", "fe80::1%lo", "fd00:ec2::254", "0.0.0.0"):
+    for address in ("169.254.169.254", "fe80::1%lo", "fd00:ec2::254", "fd00:ec2::254%1", "0.0.0.0"):
         with pytest.raises(networks.RefusedConnection):
             networks.door(info(address))
 

@@ -177,3 +177,15 @@ def test_engines_throw_away_by_themselves() -> None:
     assert not Message.objects.exists()
     assert Event.objects.filter(kind="retention.pruned").count() == 1
     assert Event.objects.get(kind="retention.pruned").detail == {"messages": 5, "replies": 5, "requests": 5}
+
+
+@pytest.mark.django_db
+def test_no_delete_has_to_search_a_table_for_what_refers_to_its_rows() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT k.conrelid::regclass::text, a.attname FROM pg_constraint k"
+            " JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]"
+            " WHERE k.contype = 'f' AND NOT EXISTS (SELECT 1 FROM pg_index i"
+            " WHERE i.indrelid = k.conrelid AND i.indkey[0] = k.conkey[1] AND i.indpred IS NULL)"
+        )
+        assert cursor.fetchall() == []

@@ -1,0 +1,160 @@
+"""Requests that have to wait: what their clients hear meanwhile, and who comes first."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+import openai
+import pytest
+
+from cluster import queue
+from cluster.lmstudio.emulator import Emulator
+from cluster.models import Generation, Placement, Seat
+from swwbot_site.lib import clock
+from tests import build
+from tests.doors.gateway.conftest import CHAT, HELLO, MODEL, Gateway, free
+from tests.harness import until
+from tests.simulation.cluster import MEDIUM, SMALL, ask, count, done, unharmed
+
+Cluster = Callable[..., list[Emulator]]
+
+
+@contextmanager
+def crowd(client: openai.OpenAI, n: int, **over: object) -> Iterator[list[str]]:
+    """`n` clients that ask one request after the other, until the block ends; what they were answered."""
+    over_now, answers = threading.Event(), list[str]()
+
+    def work() -> None:
+        while not over_now.is_set():
+            said = client.chat.completions.create(**HELLO | over)
+            answers.append(said.choices[0].message.content or "")
+
+    with ThreadPoolExecutor(n) as pool:
+        working = [pool.submit(work) for _ in range(n)]
+        try:
+            yield answers
+        finally:
+            over_now.set()
+        for one in working:
+            one.result()
+
+
+def test_a_stream_that_waits_tells_its_place_and_how_far_the_load_is(http: httpx.Client, cluster: Cluster) -> None:
+    cluster(load_seconds=2.5)
+    with http.stream("POST", CHAT, json=HELLO | {"stream": True}) as said:
+        lines = [line for line in said.iter_lines() if line]
+    comments = [line for line in lines if line.startswith(":")]
+    assert any("place 1 of 1" in line for line in comments), comments
+    assert any("maker/small loads on studio-1, about" in line for line in comments), comments
+    assert any("x-sww-server: studio-1" in line for line in comments), comments
+    assert lines[-1] == "data: [DONE]"
+    free()
+
+
+def test_a_request_of_somebody_else_gets_its_turn_although_many_clients_hold_every_seat(client: openai.OpenAI, cluster: Cluster) -> None:
+    (emulator,) = cluster(loaded=["maker/small"], parallel=2, tokens_per_s=300.0)
+    with crowd(client, 12) as answers:
+        until(lambda: len(answers) > 12, 20, "a crowd")
+        for _ in range(3):
+            ids = ask(MODEL, caller="entity:philosopher")
+            before = len(answers)
+            done(ids, 20)
+            assert len(answers) - before < 60
+        since = len(answers)
+        until(lambda: len(answers) > since + 12, 20, "the crowd again")
+    free()
+    assert not Generation.objects.exclude(state="done").exists()
+    assert Generation.objects.filter(caller__startswith="api:").count() == len(answers)
+    assert count(emulator, "queued") == 0
+
+
+def test_another_model_gets_the_memory_although_clients_ask_without_a_pause(client: openai.OpenAI, cluster: Cluster) -> None:
+    build.policy(overdue_s=1.0, min_residency_s=0.0)
+    (emulator,) = cluster(models=[SMALL, MEDIUM], loaded=["maker/small"], budget_gb=10.0, tokens_per_s=400.0)
+    with crowd(client, 4) as answers:
+        until(lambda: len(answers) > 4, 20, "a crowd")
+        done(ask("maker/medium", priority=10), 30)
+    free()
+    unharmed(emulator)
+    assert Placement.objects.filter(model__key="maker/medium").exists()
+
+
+def test_a_full_queue_is_told_with_the_time_to_come_back_and_is_open_again_afterwards(
+    client: openai.OpenAI, cluster: Cluster, gateway: Gateway
+) -> None:
+    build.policy(max_waiting=2)
+    (emulator,) = cluster(loaded=["maker/small"], parallel=1, tokens_per_s=40.0)
+    first = client.chat.completions.create(**HELLO | {"max_tokens": 2000}, stream=True)
+    next(iter(first))
+    with ThreadPoolExecutor(2) as pool:
+        others = [pool.submit(client.chat.completions.create, **HELLO) for _ in range(2)]
+        until(lambda: Generation.objects.filter(state="queued").count() == 2, 10, "two who wait")
+        with pytest.raises(openai.RateLimitError) as full:
+            client.chat.completions.create(**HELLO)
+        assert full.value.code == "queue_full"
+        assert 1 <= int(full.value.response.headers["retry-after"]) <= 60
+        first.close()
+        assert all(one.result().choices[0].message.content for one in others)
+    build.generation(model=Generation.objects.all()[0].model, home=12345, not_before=clock.now().replace(year=2099))
+    build.generation(model=Generation.objects.all()[0].model, home=12345, not_before=clock.now().replace(year=2099))
+    with crowd(client, 1), pytest.raises(openai.RateLimitError):
+        for _ in range(200):
+            client.chat.completions.create(**HELLO)
+    Generation.objects.filter(home=12345).delete()
+
+    def opened() -> bool:
+        try:
+            client.chat.completions.create(**HELLO)
+        except openai.RateLimitError:
+            return False
+        return True
+
+    until(opened, 10, "an open queue")
+
+
+def test_priorities_of_tokens_order_the_queue(gateway: Gateway, cluster: Cluster) -> None:
+    cluster(loaded=["maker/small"], parallel=1, tokens_per_s=60.0)
+    order: list[str] = []
+    late, soon = (build.token("generate", priority=priority)[1] for priority in (90, 5))
+    hold = build.token("generate")[1]
+
+    def work(name: str, secret: str) -> None:
+        with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=secret, max_retries=0) as one:
+            one.chat.completions.create(**HELLO)
+            order.append(name)
+
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=hold, max_retries=0) as holder, ThreadPoolExecutor(4) as pool:
+        stream = holder.chat.completions.create(**HELLO | {"max_tokens": 2000}, stream=True)
+        next(iter(stream))
+        done_ones = [pool.submit(work, "late", late)]
+        until(lambda: Generation.objects.filter(state="queued").count() == 1, 10, "one who waits")
+        done_ones.append(pool.submit(work, "soon", soon))
+        until(lambda: Generation.objects.filter(state="queued").count() == 2, 10, "two who wait")
+        stream.close()
+        for one in done_ones:
+            one.result()
+    assert order == ["soon", "late"]
+    free()
+
+
+def test_a_request_that_the_operator_calls_off_ends_for_its_client_at_once(client: openai.OpenAI, cluster: Cluster) -> None:
+    (emulator,) = cluster(loaded=["maker/small"], parallel=1, tokens_per_s=20.0)
+    stream = client.chat.completions.create(**HELLO | {"max_tokens": 2000}, stream=True)
+    next(iter(stream))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.chat.completions.create, **HELLO)
+        pk = until(lambda: Generation.objects.filter(state="queued").values_list("pk", flat=True).first(), 10, "one who waits")
+        assert queue.cancel(pk, clock.now(), "Not now.")
+        with pytest.raises(openai.InternalServerError) as off:
+            waiting.result()
+        assert "Not now." in str(off.value)
+    pk = until(lambda: Generation.objects.filter(state="running").values_list("pk", flat=True).first(), 10, "one who is asked")
+    assert queue.cancel(pk, clock.now(), "Not this either.")
+    with pytest.raises(openai.APIError, match="Not this either"):
+        list(stream)
+    until(lambda: emulator.work.machine.running == 0, 10, "an end of the generating")
+    free()
+    assert set(Generation.objects.values_list("state", flat=True)) == {"cancelled"}
+    assert not Seat.objects.exists()
