@@ -182,12 +182,16 @@ def policy_view(policy: ClusterPolicy) -> PlanPolicy:
 
 
 def propose(wants: Mapping[int, int], policy: ClusterPolicy, now: datetime, catalogue: Catalogue, seen: Sight) -> Plan:
-    """The plan as if only `wants` waited: so many requests by model. What it says of loads is not for whoever only wants seats."""
+    """The plan as if `wants` waited as well, behind everybody: so many requests by model, none of which others wait for.
+
+    What it says of others, and of loads, is not for whoever only wants seats.
+    """
     catalogue.refresh(now, seen.cooling)
     state = read(now, policy, catalogue, seen)
     moment = now.timestamp()
     needs = [Demand(model_id=model, waiting=n, turn=moment, oldest=moment) for model, n in wants.items() if model in state.models]
-    return plan(state, swapped(needs, state), policy_view(policy), moment, sum(wants.values()), catalogue.strategies)
+    waiting = [*demand(now, seen.waiting), *needs]
+    return plan(state, swapped(waiting, state), policy_view(policy), moment, None, catalogue.strategies)
 
 
 def decide(

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from swwbot_site import importing, keyring  # noqa: F401 - importing them registers their pages
+from swwbot_site import importing, keyring, telling  # noqa: F401 - importing them registers their pages
 from swwbot_site.lib.adminkit import STATES, Record, column, pretty
 from swwbot_site.lib.words import short
 from swwbot_site.models import Event

@@ -1,4 +1,4 @@
-"""Tokens, webhooks and deliveries in the admin. A secret is in the answer to the form that makes it, and nowhere else."""
+"""Tokens in the admin, and the page of whatever is made with a secret. A secret is in the answer to the form that makes it, and nowhere else."""
 
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -17,19 +17,18 @@ from unfold.widgets import (
     UnfoldAdminSelect2Widget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
-    UnfoldAdminURLInputWidget,
 )
 
 from swwbot_site import tokens
 from swwbot_site.lib import clock
-from swwbot_site.lib.adminkit import STATES, Record, column
+from swwbot_site.lib.adminkit import Record, column
 from swwbot_site.lib.errors import BotError
-from swwbot_site.lib.words import ago, short
-from swwbot_site.models import Delivery, Token, Webhook
-from swwbot_site.webhooks import hooks, outbox
+from swwbot_site.lib.words import ago
+from swwbot_site.models import Token
 
 
-def _lines(text: str) -> list[str]:
+def lines(text: str) -> list[str]:
+    """What stands on the lines of a text, without empty ones."""
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
@@ -60,6 +59,14 @@ class TokenForm(forms.Form):
     per_minute = forms.IntegerField(
         min_value=1, max_value=1_000_000, initial=600, widget=UnfoldAdminIntegerFieldWidget(), help_text="Requests it may make in a minute."
     )
+    at_once = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=1_000_000,
+        initial=0,
+        widget=UnfoldAdminIntegerFieldWidget(),
+        help_text="Answers of models it may wait for at the same time. 0: any number.",
+    )
 
     def secret(self, by: Any) -> tuple[str, str]:
         """Make it; its name and its secret. Raises BotError."""
@@ -72,34 +79,18 @@ class TokenForm(forms.Form):
             by=by,
             lasts=timedelta(days=said["days"]) if said["days"] else None,
             priority=said["priority"],
-            models=_lines(said["models"]),
+            models=lines(said["models"]),
             per_minute=said["per_minute"],
+            at_once=said["at_once"] or 0,
         )
         return row.name, secret
-
-
-class WebhookForm(forms.Form):
-    """Where events are to be told."""
-
-    name = forms.CharField(max_length=100, widget=UnfoldAdminTextInputWidget())
-    url = forms.URLField(max_length=500, assume_scheme="https", widget=UnfoldAdminURLInputWidget())
-    kinds = forms.CharField(
-        required=False,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-        help_text="Kinds of events, or their beginnings such as reply. — one a line. Empty: all.",
-    )
-
-    def secret(self, by: Any) -> tuple[str, str]:
-        """Make it; its name and its secret. Raises BotError, ValidationError."""
-        said = self.cleaned_data
-        _, secret = hooks.make({"name": said["name"], "url": said["url"], "kinds": _lines(said["kinds"])}, by.get_username())
-        return said["name"], secret
 
 
 class Secretive(Record):
     """Rows that are made with a secret, and by no other form than this."""
 
-    asks: ClassVar[type[TokenForm | WebhookForm]]
+    asks: ClassVar[Any]
+    """The form. Its `secret` makes the row for a person, and gives its name and its secret; raises BotError, ValidationError."""
     title: ClassVar[str]
 
     def _may(self, request: HttpRequest, verb: str) -> bool:
@@ -144,7 +135,7 @@ class TokenAdmin(Secretive):
     list_filter = ("user",)
     fieldsets = (
         (None, {"fields": (("name", "prefix"), ("user", "scopes"), ("created_at", "expires_at"), ("revoked_at", "used_at"))}),
-        ("Its requests", {"fields": (("priority", "per_minute"), "models_allowed")}),
+        ("Its requests", {"fields": ("priority", ("per_minute", "at_once"), "models_allowed")}),
     )
 
     @admin.action(description="Revoke", permissions=["alter"])
@@ -167,83 +158,3 @@ class TokenAdmin(Secretive):
     @column("last used", ordering="used_at")
     def used(self, row: Token) -> str:
         return ago(row.used_at, clock.now())
-
-
-@admin.register(Webhook)
-class WebhookAdmin(Secretive):
-    """Where events are told."""
-
-    asks = WebhookForm
-    title = "Tell events"
-    actions = ("switch_on", "switch_off", "forget")
-    list_display = ("name", "url", "wanted", "badge", "since")
-    search_fields = ("name", "url")
-    list_filter = ("enabled",)
-    fieldsets = ((None, {"fields": (("name", "url"), ("kinds", "enabled"), ("created_at", "since", "cursor"))}),)
-
-    @admin.action(description="Switch on", permissions=["alter"])
-    def switch_on(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
-        self._switch(request, queryset, on=True)
-
-    @admin.action(description="Switch off", permissions=["alter"])
-    def switch_off(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
-        self._switch(request, queryset, on=False)
-
-    def _switch(self, request: HttpRequest, queryset: QuerySet[Webhook], *, on: bool) -> None:
-        n = sum(bool(hooks.change(pk, {"enabled": on}, request.user.get_username())) for pk in queryset.values_list("pk", flat=True))
-        messages.success(request, f"{n} switched {'on' if on else 'off'}.")
-
-    @admin.action(description="Remove", permissions=["alter"])
-    def forget(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> HttpResponse | None:
-        if "sure" not in request.POST:
-            context = {
-                **self.admin_site.each_context(request),
-                "title": "Remove",
-                "question": "Tell these nothing any more, and forget their deliveries?",
-                "lines": [f"{row.name}, {row.url}" for row in queryset],
-                "ids": [row.pk for row in queryset],
-                "action": "forget",
-                "button": "Yes, remove them",
-                "danger": True,
-                "back": request.get_full_path(),
-            }
-            return TemplateResponse(request, "admin/sure.html", context)
-        n = sum(hooks.remove(pk, request.user.get_username()) for pk in list(queryset.values_list("pk", flat=True)))
-        messages.success(request, f"{n} removed.")
-        return None
-
-    @column("told")
-    def wanted(self, row: Webhook) -> str:
-        return ", ".join(row.kinds) or "everything"
-
-    @column("state", ordering="enabled", label=STATES)
-    def badge(self, row: Webhook) -> str:
-        return "on" if row.enabled else "off"
-
-
-@admin.register(Delivery)
-class DeliveryAdmin(Record):
-    """What was told to webhooks, or is still to be."""
-
-    actions = ("resend",)
-    list_display = ("id", "webhook", "event", "badge", "attempts", "attempt_at", "status", "said")
-    list_filter = ("state", "webhook")
-    search_fields = ("=id", "=event__id")
-    list_select_related = ("webhook", "event")
-
-    def has_resend_permission(self, request: HttpRequest) -> bool:
-        """Whether this person may have deliveries sent again."""
-        return bool(request.user.has_perm("swwbot_site.change_delivery"))
-
-    @admin.action(description="Send again", permissions=["resend"])
-    def resend(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        n = outbox.resend(list(queryset.values_list("pk", flat=True)), request.user.get_username())
-        messages.success(request, f"{n} are sent again; those that still wait were left alone.")
-
-    @column("state", ordering="state", label={"waiting": "info", "delivered": "success", "failed": "danger"})
-    def badge(self, row: Delivery) -> str:
-        return row.state
-
-    @column("answer")
-    def said(self, row: Delivery) -> str:
-        return short(row.answer)

@@ -189,7 +189,11 @@ def _addresses(wishes: Wishes, played: demo.Demo | None) -> str:
     lines = []
     if wishes.web:
         base = f"http://{'127.0.0.1' if wishes.host in ANYWHERE else wishes.host}:{wishes.port}"
-        lines += [f"status    {base}/status/", f"admin     {base}/admin/", f"gateway   {base}/v1/ (for OpenAI's clients; see docs/gateway.md)"]
+        lines += [
+            f"status    {base}/status/",
+            f"admin     {base}/admin/",
+            f"gateway   {base}/v1/ (for OpenAI's clients; see docs/gateway.md)",
+        ]
     if played:
         lines += [f"chat      {played.chat}", f"to add    {played.spare} (an emulated server nobody uses yet: Cluster, Servers)"]
     return _box("Running. Ctrl-C stops it.", *lines)

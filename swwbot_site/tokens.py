@@ -63,6 +63,8 @@ def make(
         raise Refused(f"A token's name has 1 to {LONGEST} characters.")
     if not 0 <= priority <= 99:
         raise Refused(f"{priority} is no priority: it goes from 0, first, to 99, last.")
+    if at_once < 0:
+        raise Refused("A token may wait for any number of answers (0), or for some; not for less than none.")
     if per_minute < 1 or (lasts is not None and lasts <= timedelta()):
         raise Refused("A token is good for at least one request a minute, and for some time.")
     if by is not None and not by.is_superuser and (user.is_superuser or user.get_all_permissions() - by.get_all_permissions()):

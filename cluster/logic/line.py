@@ -7,7 +7,10 @@ already: they wait longest.
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+SPARE: Final = 2
+"""So many seats more than are needed are asked for, at least."""
 
 W = TypeVar("W")
 B = TypeVar("B")
@@ -38,8 +41,6 @@ class Line(Generic[W, B]):
     seats: dict[int, Seats[B]] = field(default_factory=dict)
     waiting: deque[W] = field(default_factory=deque)
     rows: dict[int, W] = field(default_factory=dict)
-    asked: int = 0
-    """So many seats are being asked for."""
     tried_at: float = float("-inf")
     """When more seats were asked for than there were."""
 
@@ -49,9 +50,14 @@ class Line(Generic[W, B]):
         return sum(one.free for one in self.seats.values())
 
     @property
+    def wants(self) -> int:
+        """How many more seats to ask for: some more than are needed, so that who comes next need not wait for them."""
+        return len(self.waiting) + max(SPARE, sum(one.used for one in self.seats.values()) // 4)
+
+    @property
     def idle(self) -> bool:
         """Nobody waits and nothing is held."""
-        return not (self.seats or self.waiting or self.rows or self.asked)
+        return not (self.seats or self.waiting or self.rows)
 
     def take(self) -> Seats[B] | None:
         """Take a seat where fewest of those held are taken; None if all are."""

@@ -8,7 +8,8 @@ a request that failed before its client heard a word of its answer.
 
     relay     one request, from its client's wish to the last piece     seating   who gets which seat, and what waits
     flight    a request on its way                                      storing   what is written down, and when
-    held      the rows of seats that are held                           place     where requests stand in the queue, in words
+    holding   seats taken and given back, in order                      held      the rows of that
+    place     where requests stand in the queue, in words
 """
 
 from cluster.relay.flight import Embedding, Wanted

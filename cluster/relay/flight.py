@@ -49,6 +49,8 @@ class Flight:
     pk: int = 0
     row: bool = False
     """It is written down."""
+    turn: datetime | None = None
+    """When its turn is, if it waits in a row."""
     ticket: Ticket | None = None
     seat: Seats[Block] | None = None
     block: Block | None = None
@@ -80,3 +82,19 @@ class Flight:
             "placement": self.ticket.placement_id,
             "decision": dict(self.block.decision),
         }
+
+    def hand(self, ticket: Ticket) -> None:
+        """It got a seat of its own; if it was called off meanwhile, whoever did that frees it."""
+        self.line.rows.pop(self.pk, None)
+        if not self.got.done():
+            self.got.set_result(ticket)
+
+    def end(self, state: str, code: str, text: str) -> None:
+        """It has ended without us: failed, expired, or called off by somebody."""
+        self.line.rows.pop(self.pk, None)
+        error = Unanswered(code or state, text or f"The request is {state}.", self.pk)
+        if not self.got.done():
+            self.got.set_exception(error)
+        elif not self.over and self.taken is None:
+            self.taken = error
+            self.task.cancel()

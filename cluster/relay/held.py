@@ -6,16 +6,18 @@ first. A seat that is held counts as taken. Its holder looks often whether someb
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import connection, transaction
 from django.db.models import F, Q
 
+from cluster import queue
 from cluster.catalogue import Catalogue
 from cluster.lease import give_back as give_back_all
 from cluster.logic.lifecycle import GenerationState, PlacementState, ServerState
 from cluster.logic.order import Ticket
+from cluster.logic.request import Recorded
 from cluster.models import ClusterPolicy, Generation, Placement, Seat
 from cluster.plan import propose
 from cluster.sight import locked
@@ -43,10 +45,11 @@ class Block:
 class Standing:
     """What has changed for a process that holds seats and whose requests wait.
 
-    `wanted`: models that others wait for. `lost`: placements on which no seat may be held any more. `handed`: requests that got a seat.
+    `turns`: by number, when it is whose turn. `wanted`: models that others wait for. `lost`: placements on which no seat may be held any more. `handed`: requests that got a seat.
     `ended`: those that ended without us: state, code and text by number. So many as `most` may wait in all, and `elsewhere` as many do.
     """
 
+    turns: Mapping[int, datetime]
     wanted: frozenset[int]
     lost: frozenset[int]
     handed: tuple[Ticket, ...]
@@ -60,6 +63,13 @@ def numbers() -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [Generation._meta.db_table, NUMBERS])
         return [int(row[0]) for row in cursor.fetchall()]
+
+
+def queue_up(owner: int, model: str, document: Recorded, caller: str, priority: int, queued_at: datetime) -> tuple[int, datetime]:
+    """Make a request a row of the queue. Returns its number, and when its turn is. Raises what `queue.submit` raises."""
+    with transaction.atomic():
+        pk = queue.submit(model, document, caller=caller, now=queued_at, priority=priority, cache=False, home=owner)
+        return pk, Generation.objects.values_list("turn_at", flat=True).get(pk=pk)
 
 
 def hold(owner: int, wants: Mapping[int, int], now: datetime, catalogue: Catalogue) -> list[Block]:
@@ -144,8 +154,12 @@ def look(owner: int, waiting: Collection[int], asking: Collection[int], blocks: 
     others = Generation.objects.filter(Generation.ripe(now), Q(home__isnull=True) | ~Q(home=owner)).order_by()
     others = others.filter(model__in={block.model_id for block in blocks.values()})
     mine, policy = set(waiting) | set(asking), ClusterPolicy.current()
-    rows = Generation.objects.filter(pk__in=mine).values_list("pk", "state", "lease_owner", "error_code", "error") if mine else ()
-    there = {pk: (state, lease_owner, code, error) for pk, state, lease_owner, code, error in rows}
+    rows = (
+        Generation.objects.filter(pk__in=mine).values_list("pk", "turn_at", "state", "lease_owner", "error_code", "error") if mine else ()
+    )
+    there, turns = dict[int, tuple[Any, ...]](), dict[int, datetime]()
+    for pk, turn_at, *row in rows:
+        there[pk], turns[pk] = tuple(row), turn_at
     running = [pk for pk in waiting if pk in there and there[pk][:2] == (GenerationState.RUNNING, owner)]
     handed = seated(running, policy) if running else []
     if homeless := sorted(set(running) - {one.generation_id for one in handed}):
@@ -153,8 +167,9 @@ def look(owner: int, waiting: Collection[int], asking: Collection[int], blocks: 
     gone = ("cancelled", "cancelled", "Its row was removed.")
     ended = {pk: (there[pk][0], *there[pk][2:]) if pk in there else gone for pk in mine if pk not in there or _over(there[pk], pk, asking)}
     return Standing(
+        turns=turns,
         wanted=frozenset(others.values_list("model_id", flat=True).distinct()) if blocks else frozenset(),
-        lost=_lost(blocks) if blocks else frozenset(),
+        lost=_lost(blocks) | _pressed(blocks, policy, now) if blocks else frozenset(),
         handed=tuple(handed),
         ended=ended,
         most=policy.max_waiting,
@@ -162,9 +177,19 @@ def look(owner: int, waiting: Collection[int], asking: Collection[int], blocks: 
     )
 
 
-def _over(row: tuple[str, int | None, str, str], pk: int, asking: Collection[int]) -> bool:
+def _over(row: tuple[Any, ...], pk: int, asking: Collection[int]) -> bool:
     """Whether a request has ended, or was taken from us while we asked it."""
     return row[0] not in ((GenerationState.RUNNING,) if pk in asking else (GenerationState.QUEUED, GenerationState.RUNNING))
+
+
+def _pressed(blocks: Mapping[int, Block], policy: ClusterPolicy, now: datetime) -> frozenset[int]:
+    """The placements that may have to run empty for a model whose turn is long past: whoever plans says where seats may still be taken."""
+    late = Generation.objects.filter(Generation.ripe(now), turn_at__lt=now - timedelta(seconds=policy.overdue_s)).order_by()
+    models = list(late.values_list("model_id", flat=True).distinct())
+    if not models:
+        return frozenset()
+    here = Placement.objects.filter(pk__in=blocks).exclude(model__in=models).filter(server__offers__model__in=models)
+    return frozenset(here.order_by().values_list("pk", flat=True))
 
 
 def _lost(blocks: Mapping[int, Block]) -> frozenset[int]:

@@ -23,7 +23,7 @@ from swwbot_site.lib.errors import Retry
 from swwbot_site.lib.loops import Context
 
 LOOK_S: Final = 0.25
-"""How often it is looked what has changed, beside when somebody rings."""
+"""How often it is looked what has changed while somebody waits here, beside when somebody rings."""
 
 REST_S: Final = 60.0
 
@@ -164,12 +164,12 @@ class Relay:
             self._storing.keep(flight, None)
         self._seating.leave(flight)
 
-    async def turn(self) -> float:
-        """One round of the loop beside the requests. Returns the seconds until the next."""
+    async def turn(self, *, rang: bool = True) -> float:
+        """One round of the loop beside the requests; `rang`: somebody says that something has changed. Returns the seconds until the next."""
         if not self.busy:
             self._seating.idle()
             return REST_S
-        await self._seating.turn()
+        await self._seating.turn(rang=rang)
         self._storing.late(_time())
         return LOOK_S
 

@@ -1,20 +1,17 @@
 """Who of the clients of this process gets which seat, and what the others wait for."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Final
 
 from django.db import DatabaseError
 
-from cluster import queue
-from cluster.catalogue import Catalogue
 from cluster.logic.line import Line, Seats
-from cluster.logic.order import Ticket
-from cluster.logic.relaying import Unanswered
 from cluster.relay import held, place
 from cluster.relay.flight import Flight
 from cluster.relay.held import Block
+from cluster.relay.holding import Holding
 from cluster.relay.storing import Storing
 from swwbot_site.lib import clock
 from swwbot_site.lib.errors import BotError
@@ -26,10 +23,15 @@ SOON_S: Final = 1.0
 AGAIN_S: Final = 0.05
 """How often more seats are asked for, at most, where there were not enough."""
 
+LATE: Final = datetime.max.replace(tzinfo=UTC)
+
 MOST: Final = 1000
 """So many may wait, as long as the policy was not read."""
 
-KEPT_S: Final = 1.0
+CALM_S: Final = 1.0
+"""How often it is looked what has changed while nobody waits here, and nobody rings."""
+
+KEPT_S: Final = 2.0
 """How long seats are held that nobody needs."""
 
 
@@ -47,18 +49,19 @@ class Seating:
     waiting: set[Flight] = field(default_factory=set)
     _lines: dict[int, Line[Flight, Block]] = field(default_factory=dict)
     _moving: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _holding: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """The rows of held seats change in the order in which the lines do."""
     _numbers: list[int] = field(default_factory=list)
-    _catalogue: Catalogue = field(default_factory=Catalogue)
     _counted: float = 0.0
+    _looked: float = 0.0
     _placed: float = 0.0
-    _forgot: bool = False
+    _holding: Holding = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._holding = Holding(self.context)
 
     @property
     def busy(self) -> bool:
         """Whether somebody waits, or seats are held."""
-        return bool(self.waiting or self._forgot or any(line.seats for line in self._lines.values()))
+        return bool(self.waiting or self._holding.forgot or any(line.seats for line in self._lines.values()))
 
     def line(self, model_id: int) -> Line[Flight, Block]:
         """The line of a model."""
@@ -100,7 +103,7 @@ class Seating:
             return
         if lose or self.context.stopping.is_set():
             self._lose(flight.line, seat.placement)
-        self._give_back({seat.placement: flight.line.leave(seat)})
+        self._holding.give_back({seat.placement: flight.line.leave(seat)})
         self._pump(flight.line)
 
     # --- seats ---------------------------------------------------------------------------------------------------
@@ -111,22 +114,13 @@ class Seating:
         flight.got.set_result(replace(seat.block.ticket, generation_id=flight.pk))
 
     def _lose(self, line: Line[Flight, Block], placement: int) -> None:
-        self._give_back({placement: line.lose(placement)})
-
-    def _give_back(self, seats: Mapping[int, int]) -> None:
-        given = {placement: n for placement, n in seats.items() if n}
-        if given and not self._forgot:
-            self.context.spawn(self._given_back(given), "give back")
-
-    async def _given_back(self, seats: Mapping[int, int]) -> None:
-        async with self._holding:
-            await self.context.rows(held.give_back, self.context.owner, seats)
+        self._holding.give_back({placement: line.lose(placement)})
 
     def _pump(self, line: Line[Flight, Block]) -> None:
-        """Seat those who wait: first those in rows, who wait longest."""
+        """Seat those who wait: first those in rows, who wait longest, by turn."""
         chosen: list[tuple[Flight, Seats[Block]]] = []
         while line.rows and (seat := line.take()):
-            chosen.append((line.rows.pop(min(line.rows)), seat))
+            chosen.append((line.rows.pop(min(line.rows, key=lambda pk: (line.rows[pk].turn or LATE, pk))), seat))
         if chosen:
             self.context.spawn(self._claim(line, chosen), "claim")
         while line.waiting and self._numbers and not line.rows and (seat := line.take()):
@@ -141,19 +135,19 @@ class Seating:
             finally:
                 for flight, seat in chosen:
                     if flight.got.done():
-                        self._give_back({seat.placement: line.leave(seat)})
+                        self._holding.give_back({seat.placement: line.leave(seat)})
                     elif flight.pk in moved:
                         self._sit(flight, seat)
                     else:
                         line.rows[flight.pk] = flight
-                        self._give_back({seat.placement: line.leave(seat)})
+                        self._holding.give_back({seat.placement: line.leave(seat)})
                 self.bell.set()
 
     async def _queue_up(self, flight: Flight) -> None:
         wanted = flight.wanted
-        given = {"caller": wanted.caller, "now": flight.queued_at, "priority": wanted.priority, "cache": False, "home": self.context.owner}
         try:
-            flight.pk = await self.context.rows(queue.submit, wanted.model, wanted.document, **given)
+            given = (wanted.model, wanted.document, wanted.caller, wanted.priority, flight.queued_at)
+            flight.pk, flight.turn = await self.context.rows(held.queue_up, self.context.owner, *given)
         except (BotError, DatabaseError, ValueError) as error:  # its client waits for it
             if not flight.got.done():
                 flight.got.set_exception(error)
@@ -171,18 +165,19 @@ class Seating:
             self.context.spawn(self._queue_up(line.waiting.popleft()), "queue up")
 
     # --- the loop ------------------------------------------------------------------------------------------------
-    async def turn(self) -> None:
-        """One round: hold seats for those who wait, look what has changed, give back what nobody needs."""
+    async def turn(self, *, rang: bool = True) -> None:
+        """One round: hold seats for those who wait, look what has changed (at once if somebody `rang`), give back what nobody needs."""
         now = asyncio.get_running_loop().time()
-        if self._forgot:
-            await self._recount()
+        await self._holding.recount(self._lines.values())
         await self._hold(now)
         rows = {flight.pk: flight for flight in self.waiting if flight.row}
-        await self._look()
+        if rows or rang or now - self._looked >= CALM_S:
+            self._looked = now
+            await self._look()
         if now - self._counted >= KEPT_S:
             self._counted = now
             for line in self._lines.values():
-                self._give_back(line.shrink())
+                self._holding.give_back(line.shrink())
             self._lines = {model: line for model, line in self._lines.items() if not line.idle}
         if rows and now - self._placed >= SOON_S:
             self._placed = now
@@ -200,21 +195,13 @@ class Seating:
             return
         for model, line in self._lines.items():
             if line.waiting and not line.rows and now - line.tried_at >= AGAIN_S:
-                wants[model] = line.asked = len(line.waiting)
+                wants[model] = line.wants
         if not wants:
             return
         lines = {model: self._lines[model] for model in wants}
-        async with self._holding:
-            try:
-                blocks = await self.context.rows(held.hold, self.context.owner, wants, clock.now(), self._catalogue)
-            finally:
-                for line in lines.values():
-                    line.asked = 0
-            for block in blocks:
-                lines[block.model_id].add(block.ticket.placement_id, block.n, block)
-                wants[block.model_id] -= block.n
+        fewer = await self._holding.take(wants, lines)
         for model, line in lines.items():
-            line.tried_at = now if wants[model] > 0 else line.tried_at
+            line.tried_at = now if model in fewer else line.tried_at
             self._pump(line)
             if not line.seats:
                 self._all_queue_up(line)
@@ -227,12 +214,14 @@ class Seating:
             asking = {flight.pk: (flight, flight.ticket) for flight in self.storing.asking if flight.row}
             seen = await self.context.rows(held.look, self.context.owner, list(waiting), list(asking), blocks, clock.now())
             self.most, self.elsewhere = seen.most, seen.elsewhere
+            for pk, flight in waiting.items():
+                flight.turn = seen.turns.get(pk)
             for ticket in seen.handed:
-                self._hand(waiting[ticket.generation_id], ticket)
+                waiting[ticket.generation_id].hand(ticket)
             for pk, (state, code, text) in seen.ended.items():
                 flight, asked = asking[pk] if pk in asking else (waiting[pk], None)
                 if pk in waiting or (flight in self.storing.asking and flight.ticket is asked):  # not if it came back meanwhile
-                    self._end(flight, state, code, text)
+                    flight.end(state, code, text)
         for placement, block in blocks.items():
             if placement in seen.lost or block.model_id in seen.wanted:
                 self._lose(self.line(block.model_id), placement)
@@ -240,22 +229,6 @@ class Seating:
             self._all_queue_up(self.line(model))
         for line in list(self._lines.values()):
             self._pump(line)
-
-    def _hand(self, flight: Flight, ticket: Ticket) -> None:
-        """It got a seat of its own; if it was called off meanwhile, whoever did that frees it."""
-        flight.line.rows.pop(flight.pk, None)
-        if not flight.got.done():
-            flight.got.set_result(ticket)
-
-    def _end(self, flight: Flight, state: str, code: str, text: str) -> None:
-        """It has ended without us: failed, expired, or called off by somebody."""
-        flight.line.rows.pop(flight.pk, None)
-        error = Unanswered(code or state, text or f"The request is {state}.", flight.pk)
-        if not flight.got.done():
-            flight.got.set_exception(error)
-        elif not flight.over and flight.taken is None:
-            flight.taken = error
-            flight.task.cancel()
 
     def idle(self) -> None:
         """Nobody waits here: what was known of those elsewhere gets old."""
@@ -270,21 +243,7 @@ class Seating:
 
     def forget(self) -> None:
         """The database is away, and others may take us for dead: what was held is held no longer than somebody sits there."""
-        self._forgot = True
+        self._holding.forgot = True
         for line in self._lines.values():
             line.forget()
         self.bell.set()
-
-    async def _recount(self) -> None:
-        """Make the rows of what is held as they have to be."""
-        async with self._holding:
-            self._forgot = False
-            seats: dict[int, int] = {}
-            for line in self._lines.values():
-                for placement, seat in line.seats.items():
-                    seats[placement] = seats.get(placement, 0) + seat.n
-            try:
-                await self.context.rows(held.recount, self.context.owner, seats, clock.now())
-            except BaseException:
-                self._forgot = True
-                raise

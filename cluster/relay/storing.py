@@ -12,13 +12,14 @@ from cluster.logic.order import Outcome
 from cluster.relay.flight import Flight
 from swwbot_site.lib import clock
 from swwbot_site.lib.loops import Context
+from swwbot_site.lib.wake import Channel, wake
 
 log = structlog.get_logger(__name__)
 
 LONG_S: Final = 0.3
 """A request that is asked for longer is written down while it is asked."""
 
-GATHER_S: Final = 0.02
+GATHER_S: Final = 0.05
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,6 +118,8 @@ class Storing:
         with transaction.atomic():  # all or nothing: what fails is tried again one by one
             if outcomes:
                 finish.finish(outcomes, owner, new)
+                if any(one.outcome.failure or not one.flight.block for one in batch if one.outcome):
+                    wake(Channel.SERVE)  # it waits again, or a seat that is not held is free: those who plan are elsewhere
             if unwritten := [*late, *(flight for flight in off if not flight.row)]:
                 finish.begin({flight.pk: flight.columns(owner) for flight in unwritten}, owner, now)
             for flight in off:

@@ -56,7 +56,7 @@ def run(seconds: float, levels: Sequence[int]) -> dict[str, object]:
     with _stage() as (direct, gateway, cores):
         asyncio.run(_closed(gateway, 64, WARM_S))
         rows = [row for n in levels for row in _compared(direct, gateway, n, seconds, cores, stream=False)]
-        streamed = [row for row in _compared(direct, gateway, 64, seconds, cores, stream=True)]
+        streamed = _compared(direct, gateway, 64, seconds, cores, stream=True)
         steady = [_row(target, PER_S, asyncio.run(_open(target, seconds)), seconds) for target in (direct, gateway)]
         kept = Generation.objects.filter(state="done").count()
         undone = Generation.objects.exclude(state="done").count()

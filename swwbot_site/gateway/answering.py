@@ -70,6 +70,12 @@ class Stream:
         self.text = "waits"
         """What it waits for."""
 
+    async def waits(self, text: str) -> None:
+        """It waits still; `text` says for what, if that is known."""
+        if text and text != self.text:
+            self.text = text
+            await self._say(shapes.comment(text))
+
     async def seated(self, marked: Mapping[str, str]) -> None:
         """It is asked now."""
         self._marks, self.text = marked, f"asked {marked['x-sww-server']}, which has not begun to answer"

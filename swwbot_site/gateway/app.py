@@ -19,7 +19,7 @@ from cluster.logic.relaying import Full, Seated, Stopping, Unanswered, Waits
 from cluster.relay import Embedding, Wanted
 from swwbot_site.gateway import answering, judging, shapes, wishes
 from swwbot_site.gateway.answering import Stream
-from swwbot_site.gateway.faults import told
+from swwbot_site.gateway.faults import Unfit, told
 from swwbot_site.gateway.judging import Refused
 from swwbot_site.gateway.keys import Key, Keys, Model
 from swwbot_site.gateway.process import Process, here
@@ -69,7 +69,8 @@ async def _routed(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         places = ", ".join((MODELS, *KINDS))
         raise Refused(404, f"There is no {path} here; there are {places}.", code="unknown_url")
     if method != allowed:
-        raise Refused(405, f"{path} is asked with {allowed}, not with {method}.", code="method_not_allowed")
+        text = f"{path} is asked with {allowed}, not with {method}."
+        raise Unfit(405, text, "method_not_allowed", (b"allow", allowed.encode()))
     process = here()
     keys = process.keys
     key = await keys.key(_header(scope, b"authorization"))
@@ -158,7 +159,7 @@ async def _streamed(wish: Wish, model: Model, pieces: Any, send: Send, arrived: 
                 chunks = shapes.Chunks(_id(wish, piece.id), model.key, int(time.time()), wish.kind, wish.usage)
                 await stream.seated(answering.marks(piece, time.monotonic() - arrived))
             elif isinstance(piece, Waits):
-                stream.text = piece.text or stream.text
+                await stream.waits(piece.text)
         await stream.end()
     except asyncio.CancelledError:
         if not stream.stuck:
@@ -241,7 +242,8 @@ async def _body(receive: Receive) -> bytes:
         part = message.get("body", b"")
         size += len(part)
         if size > LARGEST:
-            raise Refused(413, f"The request is larger than {LARGEST // 1024 // 1024} MB.", code="request_too_large")
+            text = f"The request is larger than {LARGEST // 1024 // 1024} MB."
+            raise Refused(413, text, code="request_too_large")
         parts.append(part)
         more = message.get("more_body", False)
     return b"".join(parts)

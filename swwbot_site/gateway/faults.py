@@ -37,12 +37,18 @@ LAST: Final = (b"x-should-retry", b"false")
 Header = tuple[bytes, bytes]
 
 
+class Unfit(Refused):
+    """A request that is refused for how it comes."""
+
+    def __init__(self, status: int, message: str, code: str, header: Header) -> None:
+        super().__init__(status, message, code=code)
+        self.headers = [header]
+
+
 def told(fault: Exception) -> tuple[int, dict[str, object], list[Header]]:
     """Status, body and headers for what ended a request."""
     if isinstance(fault, Refused):
-        wait_s = getattr(fault, "wait_s", None)
-        headers = [(b"retry-after", str(wait_s).encode())] if wait_s else []
-        return fault.status, error(fault.message, fault.type, fault.code, fault.param), headers
+        return fault.status, error(fault.message, fault.type, fault.code, fault.param), getattr(fault, "headers", [])
     if isinstance(fault, Full):
         wait = str(min(60, max(1, math.ceil(fault.oldest_s)))).encode()
         text = "So many requests wait that this one is not taken. Try again later, or add servers."

@@ -84,7 +84,7 @@ class Limited(Refused):
 
     def __init__(self, message: str, wait_s: float) -> None:
         super().__init__(429, message, "rate_limit_error", "rate_limit_exceeded")
-        self.wait_s = max(1, math.ceil(wait_s))
+        self.headers = [(b"retry-after", str(max(1, math.ceil(wait_s))).encode())]
 
 
 @dataclass(slots=True)

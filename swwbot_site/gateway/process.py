@@ -4,6 +4,8 @@ It costs nothing before that, and next to nothing while nobody asks.
 """
 
 import asyncio
+import gc
+import sys
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Final
@@ -27,6 +29,9 @@ PACE_S: Final = 0.02
 """The least time between two rounds."""
 
 RETRY_S: Final = 1.0
+SWITCH_S: Final = 0.0005
+"""How long a thread that touches rows may keep the loop that serves clients from running; Python's own is ten times as much."""
+
 LEAVING_S: Final = 5.0
 """So long the last rows are waited for at the end."""
 
@@ -35,6 +40,8 @@ class Process:
     """What clients of this process wait on. Make it in the running event loop."""
 
     def __init__(self) -> None:
+        sys.setswitchinterval(SWITCH_S)
+        gc.freeze()  # what was made at the start stays: looking through all of it again and again stops everybody for a tenth of a second
         self._tasks: set[asyncio.Task[None]] = set()
         self._registered = asyncio.Event()
         stopping = asyncio.Event()
@@ -72,16 +79,18 @@ class Process:
 
     async def _turns(self) -> None:
         """The loop beside the requests. A round that fails is told and tried again."""
+        rang = True
         while True:
             self.relay.bell.clear()
             try:
-                pause = await self.relay.turn()
+                pause = await self.relay.turn(rang=rang)
             except Exception:  # the outermost guard of a loop: it must not die of one bad row
                 log.exception("gateway.turn_failed")
                 pause = RETRY_S
             await asyncio.sleep(PACE_S)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.relay.bell.wait(), pause)
+            rang = self.relay.bell.is_set()
 
     async def _beat(self) -> None:
         """Renew what is held."""

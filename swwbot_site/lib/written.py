@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models import NOT_PROVIDED, QuerySet
 from psycopg.adapt import Transformer
 
@@ -114,7 +114,9 @@ class Insert:
         if not rows:
             return ""
         head, columns = _head(self._model, self._names)
-        given = [field.get_db_prep_save(row[field.name], connection) for row in rows for field in columns if not isinstance(field, str)]
+        ours = connections[DEFAULT_DB_ALIAS]  # asked for once: `connection` looks it up at each use
+        varying = [field for field in columns if not isinstance(field, str)]
+        given = [field.get_db_prep_save(row[field.name], ours) for row in rows for field in varying]
         written = iter(literals(given))
         lines = [", ".join(column if isinstance(column, str) else next(written) for column in columns) for _ in rows]
         return f"{head} VALUES ({'), ('.join(lines)}) RETURNING {connection.ops.quote_name(str(self._model._meta.pk.column))}"

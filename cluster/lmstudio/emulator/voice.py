@@ -88,7 +88,7 @@ def tokens_in(text: str) -> int:
 def answer(messages: Sequence[Mapping[str, object]], seed: int, habit: Answer = "") -> tuple[str, str]:
     """Reasoning and text; the same for the same prompt and seed."""
     said = prompt_text(messages)
-    dice = Random(f"{seed}|{'|'.join(map(content, messages))}")
+    dice = Random(f"{seed}|{'|'.join(map(content, messages))}".encode("utf-8", "surrogatepass"))
     text = _sentence(said, dice)
     match habit:
         case "reasoning":

@@ -33,6 +33,7 @@ class Command(BaseCommand):
         make.add_argument("--priority", type=int, default=50, help="of its requests to models; 0 is first (default 50)")
         make.add_argument("--model", action="append", default=[], help="a model it may ask; may be given several times (default: all)")
         make.add_argument("--per-minute", type=int, default=600, help="requests it may make in a minute (default 600)")
+        make.add_argument("--at-once", type=int, default=0, help="answers of models it may wait for at the same time (default: any number)")
         listed = verbs.add_parser("list", help="show all, without their secrets")
         revoke = verbs.add_parser("revoke", help="take one back")
         revoke.add_argument("name", help="its name")
@@ -57,6 +58,7 @@ class Command(BaseCommand):
                 priority=options["priority"],
                 models=options["model"],
                 per_minute=options["per_minute"],
+                at_once=options["at_once"],
             )
         except (BotError, OverflowError) as error:
             raise CommandError(str(error)) from error

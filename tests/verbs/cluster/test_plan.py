@@ -218,7 +218,7 @@ def test_a_reason_is_written_once_for_all_and_later_for_those_who_came_since() -
     build.generation(model=offer.model)
     reserve(now + seat.REPEAT / 2, told=told)
     assert [why is not None for why in waits()] == [True, False]
-    reserve(now + seat.REPEAT, told=told)
+    reserve(now + 2 * seat.REPEAT, told=told)
     assert waits() == [f"{offer.server} is offline (refused)"] * 2
 
 
