@@ -7,7 +7,7 @@ loaded there. What a failed load teaches is decided in `logic.loading`.
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Max
@@ -131,7 +131,10 @@ def loaded(errand: Errand, result: LoadResult, seconds: float) -> bool:
         placement = _locked(errand)
         if placement is None:
             return False
-        server = placement.server
+        server = Server.objects.select_for_update(no_key=True).get(pk=placement.server_id)  # as does who adopts what a list shows
+        if _known(placement, result.instance_id):
+            _spare(placement, result.instance_id, now)
+            return False
         offer = Offer.objects.filter(server_id=errand.server_id, model_id=placement.model_id).first()
         slots = server.slots or result.parallel or 1
         if not move(
@@ -155,6 +158,20 @@ def loaded(errand: Errand, result: LoadResult, seconds: float) -> bool:
         say("placement.loaded", text, subject=f"server:{server}", seconds=round(seconds, 2))
         wake(Channel.SERVE)
         return True
+
+
+def _known(placement: Placement, instance_id: str) -> bool:
+    """Whether another placement is this instance: somebody else's load, found on the list before ours was answered."""
+    others = Placement.objects.filter(server_id=placement.server_id, instance_id=instance_id, state__in=HELD)
+    return bool(instance_id) and others.exclude(pk=placement.pk).exists()
+
+
+def _spare(placement: Placement, instance_id: str, now: datetime) -> None:
+    """End a load that has led to an instance that is known already; its memory is counted there."""
+    why = f"{instance_id} was found there meanwhile"
+    if move(Placement.objects.filter(pk=placement.pk), PlacementState.LOADING, PlacementState.GONE, ended_at=now, reason=why, **FREE):
+        say("placement.found", f"{placement.model} on {placement.server}: {why}", subject=f"server:{placement.server}")
+        wake(Channel.SERVE)
 
 
 def _taken(placement: Placement, offer: Offer | None, context: int | None, slots: int) -> float:

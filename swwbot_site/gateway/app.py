@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 import structlog
+from django.conf import settings
 
 from cluster.lmstudio.values import ChatOutcome, ChatRequest, CompletionRequest, EmbeddingResult
 from cluster.logic.order import Ticket
@@ -20,6 +21,7 @@ from cluster.relay import Embedding, Wanted
 from swwbot_site.gateway import answering, judging, shapes, wishes
 from swwbot_site.gateway.answering import Stream
 from swwbot_site.gateway.faults import Unfit, told
+from swwbot_site.gateway.hearing import Gone, Receive, body, header
 from swwbot_site.gateway.judging import Refused
 from swwbot_site.gateway.keys import Key, Keys, Model
 from swwbot_site.gateway.process import Process, here
@@ -30,17 +32,10 @@ log = structlog.get_logger(__name__)
 
 PREFIX: Final = "/v1/"
 MODELS: Final = "/v1/models"
-LARGEST: Final = 16 * 1024 * 1024
-"""Bytes of a request: pictures are large."""
 
 KINDS: Final = {kind.path: kind for kind in Kind}
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-
-class Gone(Exception):
-    """The client went away."""
 
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -71,9 +66,11 @@ async def _routed(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     if method != allowed:
         text = f"{path} is asked with {allowed}, not with {method}."
         raise Unfit(405, text, "method_not_allowed", (b"allow", allowed.encode()))
+    if settings.SECURE_SSL_REDIRECT and header(scope, b"x-forwarded-proto", str(scope["scheme"]).encode()) != b"https":
+        raise Refused(403, "Ask with https: a token does not travel in the open.", code="https_required")
     process = here()
     keys = process.keys
-    key = await keys.key(_header(scope, b"authorization"))
+    key = await keys.key(header(scope, b"authorization"))
     if kind:
         await _ask(kind, process, keys, key, receive, send)
     else:
@@ -91,7 +88,7 @@ async def _list(name: str, keys: Keys, key: Key, send: Send) -> None:
 
 async def _ask(kind: Kind, process: Process, keys: Keys, key: Key, receive: Receive, send: Send) -> None:
     arrived = time.monotonic()
-    wish = wishes.read(kind, await _body(receive))
+    wish = wishes.read(kind, await body(receive))
     model = await keys.model(wish.model, key)
     await process.ready()
     key.enter(arrived)
@@ -225,25 +222,3 @@ def _request(wish: Wish, ticket: Ticket) -> ChatRequest | CompletionRequest | Em
 
 def _id(wish: Wish, number: int) -> str:
     return f"{'chatcmpl' if wish.kind is Kind.CHAT else 'cmpl'}-sww{number}"
-
-
-def _header(scope: dict[str, Any], name: bytes) -> bytes:
-    found: bytes = next((value for key, value in scope["headers"] if key == name), b"")
-    return found
-
-
-async def _body(receive: Receive) -> bytes:
-    """The body of a request. Raises Refused if it is too large, Gone."""
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Gone
-        part = message.get("body", b"")
-        size += len(part)
-        if size > LARGEST:
-            text = f"The request is larger than {LARGEST // 1024 // 1024} MB."
-            raise Refused(413, text, code="request_too_large")
-        parts.append(part)
-        more = message.get("more_body", False)
-    return b"".join(parts)

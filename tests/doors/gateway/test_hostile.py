@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pytest_django.fixtures import SettingsWrapper
 
 from cluster.lmstudio.emulator import Emulator
 from cluster.models import Generation
@@ -118,3 +119,10 @@ def test_a_request_that_is_never_finished_holds_nothing(gateway: Gateway, secret
     until(lambda: Generation.objects.filter(state="done").count() == 1, 10, "the row")
     assert Generation.objects.count() == 1
     free()
+
+
+def test_where_pages_travel_encrypted_only_so_do_tokens(http: httpx.Client, settings: SettingsWrapper) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    refused = http.get("/v1/models")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "https_required")
+    assert http.get("/v1/models", headers={"X-Forwarded-Proto": "https"}).status_code == 200

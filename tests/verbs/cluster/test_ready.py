@@ -70,6 +70,13 @@ def test_a_model_that_was_there_already_teaches_nothing_of_load_times() -> None:
     assert Offer.objects.get().load_seconds is None
 
 
+def test_a_load_that_led_to_an_instance_which_was_found_meanwhile_ends_and_its_memory_is_counted_once() -> None:
+    placement = loading()
+    found = build.placement(server=placement.server, model=placement.model, instance_id=RESULT.instance_id, adopted=True)
+    assert not ready.loaded(errand(placement), RESULT, 1)
+    assert (fresh(placement).state, fresh(found).state) == ("gone", "loaded")
+
+
 def test_a_load_that_somebody_else_settled_is_left_alone() -> None:
     placement = build.placement(state="failed")
     assert not ready.loaded(errand(placement), RESULT, 1)
