@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from pytest_django.fixtures import SettingsWrapper
 
 from cluster.lmstudio.emulator import Emulator
 from cluster.models import Generation
@@ -121,7 +120,7 @@ def test_a_request_that_is_never_finished_holds_nothing(gateway: Gateway, secret
     free()
 
 
-def test_where_pages_travel_encrypted_only_so_do_tokens(http: httpx.Client, settings: SettingsWrapper) -> None:
+def test_where_pages_travel_encrypted_only_so_do_tokens(http: httpx.Client, settings: Any) -> None:
     settings.SECURE_SSL_REDIRECT = True
     refused = http.get("/v1/models")
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "https_required")
