@@ -66,6 +66,7 @@ CLUSTER: Final = (
     Field(key="breakerPause", column="breaker_pause_s", kind=millis()),
     Field(key="cacheTtl", column="cache_ttl_s", kind=millis(zero=True)),
     Field(key="cacheEntries", column="cache_entries", kind=whole(0, _LARGE)),
+    Field(key="maxWaiting", column="max_waiting", kind=whole(0, _LARGE)),
     Field(key="scaleOutWait", column="scale_out_wait_s", kind=millis()),
     Field(key="scaleInIdle", column="scale_in_idle_s", kind=millis()),
     Field(key="scaleWebhook", column="scale_webhook", kind=nullable(text(500), "")),

@@ -72,10 +72,10 @@ def right(feed: Chat, ids: list[str]) -> None:
 
 def test_29_humans_who_name_a_persona_get_29_answers_on_the_september_feed_that_loses_writes(studio: Studios, chat: Feeds) -> None:
     studio(models=("maker/small:4", "maker/medium:8"))
-    feed = chat("kv", quirks=Quirks(race_ms=5.0), row={"origin": "https://ai.saywhatwant.app", "lost_after_s": 1.0})
+    feed = chat("kv", quirks=Quirks(race_ms=0.0), row={"origin": "https://ai.saywhatwant.app", "lost_after_s": 1.0})
     personas()
     ids = crowd(feed, lambda n: {"text": f"persona{n % 3}, what do you think of number {n}?"})
-    feed.quirks.lose = 3
+    feed.quirks.race_ms, feed.quirks.lose = 5.0, 3  # for what is posted from now on; people have said all they want to say
     with engines():
         confirmed(HUMANS)
     right(feed, ids)

@@ -284,7 +284,7 @@ def test_a_webhook_that_is_not_there_is_told_why(background: Background) -> None
     notice, now = build.notice(), clock.now()
     attempt(background, now)
     notice.refresh_from_db()
-    assert notice.error.startswith("http://127.0.0.1:9/hook cannot be reached:")
+    assert notice.error.startswith("127.0.0.1 cannot be reached:")
     assert notice.due_at
     assert notice.due_at > now
 

@@ -159,6 +159,7 @@ CLUSTER_SHOWN: dict[str, Shown] = {
     "breakerPause": Shown(7000, "breaker_pause_s", 7.0, f"{SIM}health.py"),
     "cacheTtl": Shown(0, "cache_ttl_s", 0.0, "tests/verbs/cluster/test_cache.py"),
     "cacheEntries": Shown(7, "cache_entries", 7, "tests/verbs/cluster/test_queue.py"),
+    "maxWaiting": Shown(7, "max_waiting", 7, "tests/doors/gateway/test_waiting.py"),
     "scaleOutWait": Shown(7000, "scale_out_wait_s", 7.0, "tests/logic/cluster/test_scaling.py", "oldest_s"),
     "scaleInIdle": Shown(7000, "scale_in_idle_s", 7.0, "tests/logic/cluster/test_scaling.py", "idle"),
     "scaleWebhook": Shown("http://hook", "scale_webhook", "http://hook", "tests/verbs/cluster/test_scaling.py"),
