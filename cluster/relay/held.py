@@ -45,8 +45,9 @@ class Block:
 class Standing:
     """What has changed for a process that holds seats and whose requests wait.
 
-    `turns`: by number, when it is whose turn. `wanted`: models that others wait for. `lost`: placements on which no seat may be held any more. `handed`: requests that got a seat.
-    `ended`: those that ended without us: state, code and text by number. So many as `most` may wait in all, and `elsewhere` as many do.
+    `turns`: by number, when it is whose turn. `wanted`: models that others wait for. `lost`: placements on which no seat may be held any
+    more. `handed`: requests that got a seat. `ended`: those that ended without us: state, code and text by number. So many as `most` may
+    wait in all, and `elsewhere` as many do.
     """
 
     turns: Mapping[int, datetime]
