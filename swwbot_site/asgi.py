@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from types import FrameType
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ processes.follow_parent()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "swwbot_site.settings")
 # Here each request has a thread of its own: a lasting connection would not outlive it, nor be closed in good order.
 settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
+# Style sheets and pictures come in one piece from this machine's disk: nobody waits for that, and nobody needs to be warned.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators", category=Warning)
 _pages = get_asgi_application()
 
 from swwbot_site.gateway import app, process  # noqa: E402 - needs the apps
