@@ -37,6 +37,9 @@ JUDGING: Final = 0x5359
 REPEATING: Final = 0x535A
 """The advisory locks of requests that are done once; the second number of each comes from their key."""
 
+REPEATED: Final = timedelta(hours=24)
+"""How long whoever asks again with the same key gets the same answer."""
+
 
 class Leased(models.Model):
     """A row that one engine at a time may work on."""

@@ -7,7 +7,6 @@ is told so, whoever asks later gets the same answer, and of a process that died 
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 
 from django.apps import apps
@@ -21,11 +20,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from swwbot_site.lib import clock
-from swwbot_site.lib.leases import REPEATING
+from swwbot_site.lib.leases import REPEATED, REPEATING
 
 HEADER: Final = "Idempotency-Key"
 LONGEST: Final = 200
-KEPT: Final = timedelta(hours=24)
 
 TOLD: Final = {
     "code": "idempotency_told",
@@ -93,7 +91,7 @@ def begin(one: Key) -> None:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [REPEATING, number])
         if not cursor.fetchone()[0]:
             raise Underway
-    row = _rows().filter(token=one.token, user=one.user, key=one.key, created_at__gt=clock.now() - KEPT).first()
+    row = _rows().filter(token=one.token, user=one.user, key=one.key, created_at__gt=clock.now() - REPEATED).first()
     if row is not None and row.digest != one.digest:
         raise Clash
     if row is not None:
@@ -105,7 +103,7 @@ def keep(one: Key, response: HttpResponseBase, *, secret: bool = False) -> None:
     if not (isinstance(response, Response) and status.is_success(response.status_code)):
         return
     now = clock.now()
-    _rows().filter(created_at__lte=now - KEPT).delete()
+    _rows().filter(created_at__lte=now - REPEATED).delete()
     code, body = response.status_code, None if response.data is None else json.loads(JSONRenderer().render(response.data))
     if secret:
         code, body = status.HTTP_409_CONFLICT, TOLD

@@ -8,8 +8,8 @@ from typing import Final
 from cluster import prune as cluster
 from conversations import prune as conversations
 from entities import prune as entities
+from swwbot_site.lib.leases import REPEATED
 from swwbot_site.lib.pruning import Kind
-from swwbot_site.lib.repeats import KEPT
 from swwbot_site.models import Reckoning
 from swwbot_site.retention import own
 from swwbot_site.retention.row import Retention
@@ -61,6 +61,6 @@ def kinds(policy: Retention, now: datetime, *, marked: bool = True) -> Iterator[
         yield Kind(name="engines", choose=conversations.engines, remove=conversations.dismiss), since(days)
         yield Kind(name="calls for servers", choose=cluster.notices, remove=cluster.silence), since(days)
         yield Kind(name="failed tasks", choose=own.tasks, remove=own.untask), since(days)
-    yield Kind(name="repeated requests", choose=own.repeats, remove=own.unrepeat), now - KEPT
+    yield Kind(name="repeated requests", choose=own.repeats, remove=own.unrepeat), now - REPEATED
     yield Kind(name="login attempts", choose=own.logins, remove=own.unlog), now - own.TRIED
     yield Kind(name="sessions", choose=own.sessions, remove=own.end), now

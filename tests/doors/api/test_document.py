@@ -145,10 +145,11 @@ def test_its_page_is_for_staff_and_takes_nothing_from_other_sites(browser: Clien
 
 
 def test_a_worker_does_not_load_the_api() -> None:
-    """Its settings leave the API out, and so do the addresses that its checks look at."""
+    """Its settings leave the API out, and so do the addresses that its checks look at, and everything that an engine runs."""
     code = (
         "import sys; sys.argv = ['manage.py', 'qcluster']; import django; django.setup();"
         "from django.core.checks import run_checks; from django.conf import settings; assert settings.LEAN;"
+        "from conversations import engine; from swwbot_site.lib.hooks import load; load((*settings.ENGINE_PLUGINS, *settings.PLUGINS));"
         "run_checks(tags=['urls']); print([name for name in ('rest_framework', 'drf_spectacular', 'django_filters') if name in sys.modules])"
     )
     environment = {"DJANGO_SETTINGS_MODULE": "tests.settings", "PATH": ""}
