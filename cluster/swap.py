@@ -161,7 +161,11 @@ def follow(old: LanguageModel) -> int:
     """
     moved = 0
     with transaction.atomic():
-        new = old.heir()
+        # Read anew: what is undone meanwhile sends nobody away any more, and nobody undoes it before this is done.
+        still = LanguageModel.objects.select_for_update(no_key=True, of=("self",)).filter(pk=old.pk, replaced_at__isnull=False).first()
+        if still is None:
+            return 0
+        new = still.heir()
         there = Offer.objects.filter(model=new).values("server_id")
         rows = Generation.objects.filter(Q(pin__isnull=True) | Q(pin__in=there), model=old, state=GenerationState.QUEUED)
         while ids := _some(rows):
