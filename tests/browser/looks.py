@@ -10,7 +10,8 @@ GRAVE = ("serious", "critical")
 
 
 def fits(page: Page) -> bool:
-    """Whether nothing sticks out to the right."""
+    """Whether nothing of the page, once it is there, sticks out to the right."""
+    page.wait_for_load_state()
     return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import build
+from tests.browser.looks import fits
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -39,7 +40,7 @@ def test_it_shows_a_cut_prompt_and_public_text_as_text(page: Page) -> None:
     expect(page.get_by_role("heading", name="system", exact=True)).to_be_visible()
     expect(page.locator("pre").filter(has_text="⏎ Sage: I obey").last).to_be_visible()
     expect(page).to_have_title(re.compile("What sage would send"))
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert fits(page)
     page.fill("#preview-message", "12x")
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_role("alert")).to_contain_text("is no message's number")
