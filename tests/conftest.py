@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -36,6 +37,15 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the folder of all runs: two that begin or end together would remove what the other has just made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with processes.Lock(folder.with_suffix(".lock")) as lock:
+        assert lock.take(wait_s=120), f"another run has held {folder} for two minutes"
+        yield
+
+
 def sweep(folder: Path) -> None:
     """Remove what earlier runs left that were killed: folders whose lock nobody holds."""
     for left in folder.iterdir():
@@ -48,12 +58,15 @@ def sweep(folder: Path) -> None:
 def run_folder() -> Iterator[Path]:
     """The folder of this run, removed at its end."""
     var: Path = settings.VAR_DIR
-    var.mkdir(parents=True, exist_ok=True)
-    with processes.Lock(var / "lock") as lock:
-        lock.take()
-        sweep(var.parent)
+    with ExitStack() as held:
+        with alone(var.parent):
+            var.mkdir(exist_ok=True)
+            lock = held.enter_context(processes.Lock(var / "lock"))
+            lock.take()
+            sweep(var.parent)
         yield var
-        remove(var)
+        with alone(var.parent):
+            remove(var)
 
 
 @pytest.fixture(scope="session")
