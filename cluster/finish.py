@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from cluster import cache, health
-from cluster.lmstudio.errors import EngineLost, ModelCrashed
+from cluster.lmstudio.errors import Crowded, EngineLost, ModelCrashed
 from cluster.logic.learning import blend, evidence, spread
 from cluster.logic.lifecycle import GenerationState, PlacementState
 from cluster.logic.order import Outcome
@@ -27,8 +27,8 @@ from swwbot_site.lib.leases import FREE, taken
 from swwbot_site.lib.transitions import move, moved, moving
 from swwbot_site.lib.written import Insert, Rows, Written, together
 
-CRASHES: Final = (ModelCrashed.code, EngineLost.code)
-"""The failures in which the engine of a model ended under it."""
+CRASHES: Final = (ModelCrashed.code, EngineLost.code, Crowded.code)
+"""The failures in which an engine gave up all that it answered: its model answers one request at a time for a while."""
 
 LEARNED: Final = ("tokens_per_s", "prefill_per_s", "answer_seconds", "answer_spread", "answers", "answered_at", "crashed_at")
 """What an offer learns from outcomes."""

@@ -1,6 +1,7 @@
 """Make the rows agree with what a server lists: its models, what is in memory, what somebody else loaded, what vanished."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -42,7 +43,7 @@ def reconcile(server_id: int, listing: Listing, asked_at: datetime, now: datetim
         shelf = Shelf()
         if listing.dialect is Dialect.OPENAI and len(listing.models) > MANY:
             listing = listing.among(shelf.names() | {str(name).lower() for name in server.preferred_models})
-        looked = [(listed, shelf.model(listed)) for listed in sorted(listing.models, key=lambda m: m.key)]
+        looked = [_sized(listed, shelf.model(listed), offers) for listed in sorted(listing.models, key=lambda m: m.key)]
         kept = {model.pk for _, model in looked}
         lost = set() if listing.dialect is Dialect.LMSTUDIO_V0 and listing.jit is False else offers.keys() - kept
         shelf.weigh(server, listing.dialect, looked, kept | lost)
@@ -55,9 +56,11 @@ def reconcile(server_id: int, listing: Listing, asked_at: datetime, now: datetim
         abandoned = set(Placement.objects.filter(left(now, living()), server=server, state__in=HELD).values_list("pk", flat=True))
         Offer.objects.filter(server=server, model_id__in=lost).delete()
         mine: dict[int, Offer] = {}
+        changed = bool(lost) or shelf.changed
         for listed, model in looked:
             if model.pk not in mine:  # a second name of one model, such as another quantization, adds nothing to what is offered
-                mine[model.pk] = _offer(server, model, listed, offers.get(model.pk), now)
+                mine[model.pk], new = _offer(server, model, listed, offers.get(model.pk), now)
+                changed = changed or new
         left_since = set(Placement.objects.filter(server=server, ended_at__gte=asked_at).values_list("model_id", flat=True))
         matched: set[int] = set()
         for listed, model in looked:
@@ -70,28 +73,40 @@ def reconcile(server_id: int, listing: Listing, asked_at: datetime, now: datetim
                     if row is None:
                         continue
                     held.append(row)
+                    changed = True
                 else:
                     row.model = model if row.model_id == model.pk else row.model  # as it was weighed just now
-                    _refresh(row, server, mine[model.pk], instance, listing.dialect, row.pk in abandoned, now)
+                    changed |= _refresh(row, server, mine[model.pk], instance, listing.dialect, row.pk in abandoned, now)
                 matched.add(row.pk)
         certain = all(i.state is not State.UNKNOWN for m in listing.models for i in m.instances)
         for row in held:
             if row.pk not in matched and certain and (row.loaded_at or row.created_at) < asked_at:
                 _vanished(row, server, row.pk in abandoned, now)
-        wake(Channel.SERVE)
+                changed = True
+        if changed:
+            wake(Channel.PLAN, Channel.SERVE)
 
 
-def _offer(server: Server, model: LanguageModel, listed: ListedModel, row: Offer | None, now: datetime) -> Offer:
+def _sized(listed: ListedModel, model: LanguageModel, offers: Mapping[int, Offer]) -> tuple[ListedModel, LanguageModel]:
+    """A listed model, with the size it was listed with before where the list is silent: some tell it only of what is in memory."""
+    known = offers.get(model.pk)
+    silent = known is not None and listed.size_bytes is None and known.key == listed.key
+    return (replace(listed, size_bytes=known.size_bytes) if known and silent else listed), model
+
+
+def _offer(server: Server, model: LanguageModel, listed: ListedModel, row: Offer | None, now: datetime) -> tuple[Offer, bool]:
+    """The offer as it is listed now, and whether that is new."""
     values: dict[str, object] = {"key": listed.key, "size_bytes": listed.size_bytes, "format": listed.format}
     if row is None:
-        return Offer.objects.create(server=server, model=model, listed_at=now, **values)
-    if any(getattr(row, name) != value for name, value in values.items()):
+        return Offer.objects.create(server=server, model=model, listed_at=now, **values), True
+    changed = any(getattr(row, name) != value for name, value in values.items())
+    if changed:
         if listed.size_bytes != row.size_bytes:  # another file: what its predecessor taught of memory is void
             values |= {"context_limit": None, "cooldown_until": None, "cooldown_reason": ""}
         Offer.objects.filter(pk=row.pk).update(listed_at=now, **values)
         for name, value in values.items():
             setattr(row, name, value)
-    return row
+    return row, changed
 
 
 def _instances(listing: Listing, listed: ListedModel) -> Iterable[Instance]:
@@ -108,21 +123,25 @@ def _find(held: list[Placement], model: LanguageModel, instance: Instance) -> Pl
     return next(by_id, None) or next(loading, None)
 
 
-def _refresh(row: Placement, server: Server, offer: Offer, instance: Instance, dialect: Dialect, abandoned: bool, now: datetime) -> None:
+def _refresh(row: Placement, server: Server, offer: Offer, instance: Instance, dialect: Dialect, abandoned: bool, now: datetime) -> bool:
+    """Write what is new of an instance; whether anything is."""
     rows = Placement.objects.filter(pk=row.pk)
     fresh = _shown(row, server, offer, instance, dialect, now)
     if row.state == PlacementState.LOADED:
-        if any(getattr(row, name) != value for name, value in fresh.items()):
+        changed = any(getattr(row, name) != value for name, value in fresh.items())
+        if changed:
             rows.update(**fresh)
-    elif not abandoned or instance.state is not State.LOADED:
-        return
-    elif row.state == PlacementState.LOADING:
+        return changed
+    if not abandoned or instance.state is not State.LOADED:
+        return False
+    if row.state == PlacementState.LOADING:
         fresh |= {"instance_id": instance.id, "loaded_at": now, "served": False, **FREE}
         move(rows, PlacementState.LOADING, PlacementState.LOADED, **fresh)
         whose = "somebody else did that" if row.adopted else "who had asked for it is gone"
         say("placement.loaded", f"{row.model} is loaded on {server}; {whose}", subject=f"server:{server}")
     else:
         move(rows, PlacementState.UNLOADING, PlacementState.LOADED, **FREE)
+    return True
 
 
 def _shown(row: Placement, server: Server, offer: Offer, instance: Instance, dialect: Dialect, now: datetime) -> dict[str, object]:

@@ -15,6 +15,8 @@ _ENDED_BADLY = ("error", "abort")
 _REASON = 30
 """Characters of a reason for the end that are kept."""
 _MOST = 2**31
+_FEW = 8
+"""Tokens; of fewer the time between the first and the last tells nothing of the speed."""
 
 
 @dataclass(slots=True)
@@ -88,7 +90,7 @@ class Answer:
             raise Truncated("the stream ended without a finish_reason", started=self.started)
         tokens = _counted(self._usage.get("completion_tokens"))
         spent = total_s - (first_token_s or 0.0)
-        speed = self._speed or (tokens / spent if tokens and spent > 0 else None)
+        speed = self._speed or (tokens / spent if tokens and tokens >= _FEW and spent > 0 else None)
         return ChatOutcome(
             text=storable("".join(self._texts)),
             reasoning=storable("".join(self._reasons)),

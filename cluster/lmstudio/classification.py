@@ -48,7 +48,9 @@ def of_object(value: object, status: int | None = None) -> PeerError:
         if number in (402, 429):
             return _limited(said, number, code, None)
         status = number
-    found = by_text(f"{said} {kind}" if kind == "exceed_context_size_error" else said, status)
+    found = by_text(said, status)
+    if kind == "exceed_context_size_error" and not isinstance(found, errors.ContextOverflow):
+        found = errors.ContextOverflow(said, status=status)
     if isinstance(found, errors.ContextOverflow) and isinstance(inner.get("n_ctx"), int):
         found.n_ctx = found.n_ctx or int(str(inner["n_ctx"]))
         prompt = inner.get("n_prompt_tokens")

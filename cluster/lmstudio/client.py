@@ -32,6 +32,9 @@ from swwbot_site.lib import clock
 
 T = TypeVar("T")
 
+LARGEST = 256 * 1024 * 1024
+"""Bytes of a reply that is no stream: 2048 vectors of 4096 numbers fit into it."""
+
 
 class Client(Conversing):
     """Speaks to any number of servers. `http` comes from `swwbot_site.lib.http.client()` and is closed by who made it.
@@ -90,6 +93,7 @@ class Client(Conversing):
                     yield piece
             outcome = answer.outcome(first_token_s=watch.first_token_s, total_s=watch.total_s(_time()))
         except PeerError as exc:
+            exc.started = exc.started or answer.started
             exc.at(endpoint.where, endpoint.token)
             raise
         for piece in giving.rest():
@@ -115,12 +119,13 @@ class Client(Conversing):
         response = await self._sent(endpoint, request, timeouts)
         if response.status_code == 200 and "application/json" not in response.headers.get("content-type", ""):
             return response
-        error = _error(await _read(response, request))
+        reply = await _read(response, request)
+        error = _error(reply)
         if isinstance(error, errors.UnknownKey) and (pared := openai.pared(request, error.keys)):
             return await self._streaming(endpoint, pared, timeouts)
         if error:
             raise error
-        return response
+        return httpx.Response(reply.status, content=reply.body)
 
     async def _sent(self, endpoint: Endpoint, request: Request, timeouts: Timeouts) -> httpx.Response:
         """The response's head. One more try when the connection was dropped before it, unless the request is to be sent once."""
@@ -146,15 +151,19 @@ class Client(Conversing):
 
 
 async def _read(response: httpx.Response, request: Request) -> Reply:
-    """The whole reply; closes the response."""
+    """The whole reply; closes the response. Raises Malformed for one that has no end."""
+    body = bytearray()
     try:
-        body = await response.aread()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > LARGEST:
+                raise errors.Malformed(f"the reply to {request.method} {request.path} has more than {LARGEST} bytes")
     except httpx.RequestError as exc:
         raise Dropped(f"the reply to {request.method} {request.path} broke off ({_said(exc)})") from exc
     finally:
         await response.aclose()
     named = {name.lower(): value for name, value in response.headers.items()}
-    return Reply(status=response.status_code, headers=named, body=body)
+    return Reply(status=response.status_code, headers=named, body=bytes(body))
 
 
 async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from cluster.lmstudio import detection, errors
 from cluster.lmstudio.classification import classify
 from cluster.lmstudio.dialects import MANNERS, Manner, ping
-from cluster.lmstudio.errors import Hiccup, PeerError, Slow
+from cluster.lmstudio.errors import Hiccup, PeerError, ProbeTimeout, Slow
 from cluster.lmstudio.values import JIT_TTL_S, Detected, Dialect, EmbeddingResult, Endpoint, Listing, LoadResult, Timeouts
 from cluster.lmstudio.wire import Conversation, Json, Pause, Reply, Request
 
@@ -143,6 +143,14 @@ async def _answered(ask: Request | Pause, send: Send) -> Reply:
     if isinstance(ask, Pause):
         await asyncio.sleep(ask.seconds)
         return _NOTHING
+    try:
+        async with asyncio.timeout(ask.within_s):
+            return await _patiently(ask, send)
+    except TimeoutError as exc:
+        raise ProbeTimeout(f"no answer to {ask.method} {ask.path} within {ask.within_s:g} s", limit_s=ask.within_s or 0.0) from exc
+
+
+async def _patiently(ask: Request, send: Send) -> Reply:
     reply = await send(ask)
     if ask.method == "GET" and reply.status >= 500 and isinstance(classify(reply.status, reply.body), Hiccup):
         await asyncio.sleep(_HICCUP_S)

@@ -20,6 +20,7 @@
     ├── ModelMissing       unknown model (row 21)
     ├── InstanceLost       ── ModelUnloaded (5), ModelCrashed (6), NothingLoaded (11), EngineLost (15), NotLoaded, WrongModel (2)
     ├── ChannelError       the engine's pipe broke; once more (row 22)
+    ├── Crowded            what it answers at once does not fit the context together
     ├── Refused            an unknown 4xx sentence
     └── BadRequest         our request is wrong everywhere (row 22) ── ContextOverflow (row 10), UnknownKey (row 23)
 
@@ -60,6 +61,7 @@ __all__ = [
     "CapabilityMissing",
     "ChannelError",
     "ContextOverflow",
+    "Crowded",
     "Dropped",
     "EngineFailed",
     "EngineLost",
@@ -170,6 +172,14 @@ class ChannelError(PeerError):
 
     code = "channel-error"
     retry = Retry.HERE
+
+
+class Crowded(PeerError):
+    """Answers that share one context filled it together, and the server gave up all of them; each alone may have room."""
+
+    code = "crowded"
+    retry = Retry.HERE
+    advice = "Give that server fewer slots, or its models more context."
 
 
 class Refused(PeerError):

@@ -15,12 +15,14 @@ from cluster.lmstudio.wire import Conversation, Json, Reply, Request, mapping, t
 __all__ = ["chats", "completions", "listing", "load", "read", "unload", "vectors"]
 
 PROPS = "/props"
+ENGINE_S = 0.5
+"""Seconds that one engine of a router is waited for: it has its properties at hand."""
 
 
 def listing() -> Conversation[Listing]:
     """Its model, with slots and context of `/props` where it tells them. Raises StillLoading until it has loaded it.
 
-    The list needs no API key and `/props` does, so a wrong key is found out here.
+    Older ones want no API key for the list, but for `/props`: a wrong key is found out here.
     """
     listed = read((yield Request(method="GET", path=MODELS)))
     slots, context = yield from properties()
@@ -38,8 +40,9 @@ def properties(model: str = "") -> Conversation[tuple[int | None, int | None]]:
     Raises like any request, but not for a server without `/props`.
     """
     query = "?" + urlencode({"model": model, "autoload": "false"}) if model else ""
+    within = ENGINE_S if model else None  # one engine of a router that is stuck says nothing of the others
     try:
-        told = checked((yield Request(method="GET", path=PROPS + query)))
+        told = checked((yield Request(method="GET", path=PROPS + query, within_s=within)))
     except (CapabilityMissing, Refused):
         return None, None
     return whole(told.get("total_slots")), whole(mapping(told.get("default_generation_settings")).get("n_ctx"))

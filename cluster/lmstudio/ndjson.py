@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from cluster.lmstudio.errors import Malformed
+from cluster.lmstudio.sse import LONGEST
 from cluster.lmstudio.wire import Json, mapping, number, objects, parsed, text
 
 _RAW_LIMIT = 1_000_000
@@ -20,9 +22,11 @@ class Reader:
     _calls: int = 0
 
     def feed(self, chunk: bytes) -> list[object]:
-        """The values that this chunk completes, in order."""
+        """The values that this chunk completes, in order. Raises Malformed for what has no end."""
         lines = (self._rest + chunk).split(b"\n")
         self._rest = lines.pop()
+        if len(self._rest) > LONGEST:
+            raise Malformed(f"a line of more than {LONGEST} bytes")
         return [value for line in lines if (value := self._line(line)) is not None]
 
     def close(self) -> list[object]:

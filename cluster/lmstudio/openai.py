@@ -56,8 +56,8 @@ def _streamed(request: ChatRequest | CompletionRequest, given: Json, said: dict[
     body = {name: value for name, value in given.items() if value is not None and name not in _OURS} | said
     if request.max_tokens is not None:
         body["max_tokens"] = request.max_tokens
-    if request.stop:
-        body["stop"] = list(request.stop)
+    if ends := [end for end in request.stop if end]:  # an empty one would end every answer before its first word
+        body["stop"] = ends
     if ttl and request.ttl_s is not None:
         body["ttl"] = request.ttl_s
     return Request(method="POST", path=path, body=body | {"stream": True, "stream_options": {"include_usage": True}})

@@ -55,8 +55,8 @@ def _given(request: ChatRequest | CompletionRequest, fields: Json) -> dict[str, 
     given = dict(fields)
     if request.max_tokens is not None:
         given["max_tokens"] = request.max_tokens
-    if request.stop:
-        given["stop"] = list(request.stop)
+    if ends := [end for end in request.stop if end]:
+        given["stop"] = ends
     if (given.get("n") or 1) != 1:
         raise Unable(f"Ollama gives one answer to a request, not n = {given['n']}")
     if asked := next((name for name in _WORDLESS if given.get(name)), ""):

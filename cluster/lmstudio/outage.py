@@ -6,16 +6,17 @@ from typing import ClassVar, Self
 from swwbot_site.lib.errors import BotError, Fault, Retry
 
 _SECRET = re.compile(r"(?i)\bsk-[\w\-:.*]+|(?<=token provided: )\S+|(?<=bearer )[\w\-:.*~+/=]{4,}")
+_ODD = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 _LIMIT = 400
 BROKE_S = 3600.0
 """Seconds until an endpoint without credit is tried again."""
 
 
 def redact(text: str, token: str = "") -> str:
-    """`text` in one line, at most 400 characters, without anything that looks like a token or is this one."""
+    """`text` in one line, at most 400 characters, without anything that looks like a token or is this one, or that no row takes."""
     if token:
         text = text.replace(token, "[token]")
-    text = " ".join(_SECRET.sub("[token]", text).split())
+    text = _ODD.sub("\ufffd", " ".join(_SECRET.sub("[token]", text).split()))
     return text if len(text) <= _LIMIT else text[: _LIMIT - 1] + "…"
 
 

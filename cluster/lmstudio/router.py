@@ -9,7 +9,16 @@ from dataclasses import replace
 
 from cluster.lmstudio import openai
 from cluster.lmstudio.classification import classify
-from cluster.lmstudio.errors import AlreadyLoaded, EngineFailed, LoadCanceled, Malformed, ModelMissing, NotLoaded, PeerError
+from cluster.lmstudio.errors import (
+    AlreadyLoaded,
+    CapabilityMissing,
+    EngineFailed,
+    LoadCanceled,
+    Malformed,
+    ModelMissing,
+    NotLoaded,
+    PeerError,
+)
 from cluster.lmstudio.llamacpp import properties, stem
 from cluster.lmstudio.names import known
 from cluster.lmstudio.openai import CHAT, COMPLETION, EMBEDDINGS, chat, checked, completion, items, kind, named
@@ -68,10 +77,16 @@ def read(reply: Reply) -> Listing:
 def load(model_key: str, context_length: int | None, kind: str, ttl_s: int) -> Conversation[LoadResult]:
     """Asks for the load, then looks at the list until it is over. The context is the router's to choose.
 
-    Raises EngineFailed with the exit code, LoadCanceled when somebody unloaded it meanwhile, ModelMissing.
+    Raises EngineFailed with the exit code, mostly also when somebody unloaded it meanwhile, for that kills it; LoadCanceled, ModelMissing.
     """
     del context_length, kind, ttl_s
-    already = yield from _told(Request(method="POST", path=LOAD, body={"model": model_key}, once=True), AlreadyLoaded)
+    try:
+        already = yield from _told(Request(method="POST", path=LOAD, body={"model": model_key}, once=True), AlreadyLoaded)
+    except CapabilityMissing as exc:  # said of the path and of an unknown model in the same words
+        listed = items((yield Request(method="GET", path=MODELS)))
+        if not listed or any("status" not in item for item in listed):
+            raise
+        raise ModelMissing(f"the router does not know {model_key}", status=exc.status) from exc
     for look in range(1_000_000):
         reply = yield Request(method="GET", path=MODELS)
         item = next((each for each in items(reply) if known(model_key, (text(each.get("id")), *named(each)))), None)
@@ -83,7 +98,8 @@ def load(model_key: str, context_length: int | None, kind: str, ttl_s: int) -> C
             return LoadResult(instance_id=one.id, context_length=one.context_length, parallel=one.parallel, already=already)
         if status.get("failed") is True:
             raise EngineFailed(
-                f"the engine of {model_key} ended with exit code {whole(status.get('exit_code'))}; the router's log says why"
+                f"the engine of {model_key} ended with exit code {whole(status.get('exit_code'))} while it loaded: it failed, or somebody "
+                "unloaded it; the router's log says which"
             )
         if model.state is not State.LOADING:
             raise LoadCanceled(f"{model_key} was unloaded while it was loading")

@@ -80,6 +80,8 @@ _TABLE: tuple[tuple[str, str, Maker], ...] = (
     ("10", r"request \((?P<n_prompt>\d+) tokens\) exceeds the available context size \((?P<n_ctx>\d+) tokens\)", _overflow),
     ("10", r"maximum context length is (?P<n_ctx>\d+) tokens[\s\S]*?(?P<n_prompt>\d+) (?:in the messages|tokens)", _overflow),
     ("10", r"prompt \(length (?P<n_prompt>\d+)\) is longer than the maximum model length of (?P<n_ctx>\d+)", _overflow),
+    ("10", r"input \((?P<n_prompt>\d+) tokens\) is (?:too large to process|larger than)[\s\S]*?size:? \(?(?P<n_ctx>\d+)", _overflow),
+    ("10", r"^\s*context size has been exceeded", _plain(errors.Crowded)),
     ("10", r"exceed_context_size|context (?:size|length|window)[^.]*exceeded|exceeds? the (?:available )?context", _overflow),
     ("20", r"already (?:exists|loaded|running)", _plain(errors.AlreadyLoaded)),
     ("23", r"unrecognized key\(s\)[^:]*:?([^\n]*)", _keys),
@@ -97,13 +99,25 @@ _TABLE: tuple[tuple[str, str, Maker], ...] = (
     ("21", r"model [`'\"]?[^ ]+ does not exist", _plain(errors.ModelMissing)),
     ("4.3", r"is not (?:loaded|running)\b|model not loaded", _plain(errors.NotLoaded)),
     ("22", r"array must only contain objects with|system message must be at the beginning|is not iterable", _plain(errors.BadRequest)),
+    (
+        "22",
+        r"jinja (?:exception|template)|\[json\.exception\.(?!type_error\.316)|^failed to parse (?:messages|tools)",
+        _plain(errors.BadRequest),
+    ),
+    ("22", r"does not support logits computation", _plain(errors.BadRequest)),
+    (
+        "22",
+        r"(?:image|audio|video) input is not supported|param requires --jinja|server does not support embeddings",
+        _plain(errors.Unable),
+    ),
     ("22", r"\bflagged\b|content management policy", _plain(errors.BadRequest)),
     ("22", r"channel error", _plain(errors.ChannelError)),
     ("13", r"^\s*loading model", _plain(errors.StillLoading)),
     ("13", r"server busy|maximum pending requests|no slot available|queue is full|overloaded", _plain(errors.Busy)),
     ("19", r"^\s*stopped\.?\s*$|no space left|ENOSPC", _plain(errors.Unavailable)),
     ("13", r"^\s*proxy error", _plain(errors.Dropped)),
-    ("21", r"failed to load|error loading model|waiting for llama runner to start", _plain(errors.LoadFailed)),
+    ("4", r"model limit reached", _plain(errors.LoadCanceled)),
+    ("21", r"failed to (?:load|spawn)|error loading model|waiting for llama runner to start", _plain(errors.LoadFailed)),
 )
 _RULES = tuple((re.compile(pattern, re.IGNORECASE), make) for _, pattern, make in _TABLE)
 

@@ -3,10 +3,14 @@
 import json
 from dataclasses import dataclass, field
 
+from cluster.lmstudio.errors import Malformed
 from cluster.lmstudio.wire import parsed
 
 _FIELDS = ("event", "id", "retry")
 _RAW_LIMIT = 1_000_000
+LONGEST = 8_000_000
+"""Bytes of a line that is not over; and so many LINES may be the data of one event."""
+LINES = 1000
 _DECODER = json.JSONDecoder()
 
 
@@ -21,12 +25,15 @@ class Reader:
     raw: list[str] = field(default_factory=list)
     _rest: bytes = b""
     _data: str = ""
+    _parts: int = 0
     _kept: int = 0
 
     def feed(self, chunk: bytes) -> list[object]:
-        """The values that this chunk completes, in order."""
+        """The values that this chunk completes, in order. Raises Malformed for what has no end."""
         lines = (self._rest + chunk).split(b"\n")
         self._rest = lines.pop()
+        if len(self._rest) > LONGEST:
+            raise Malformed(f"a line of more than {LONGEST} bytes")
         values: list[object] = []
         for line in lines:
             if not self._data and line.startswith(b"data: {") and (value := _usual(line)) is not None:
@@ -52,6 +59,9 @@ class Reader:
     def _line(self, line: str, values: list[object]) -> None:
         name, colon, content = line.partition(":")
         if name == "data" and colon:
+            self._parts = self._parts + 1 if self._data else 1
+            if self._parts > LINES:
+                raise Malformed(f"an event of more than {LINES} lines")
             self._data = f"{self._data}\n{content.strip()}" if self._data else content.strip()
             if self._data == "[DONE]":
                 self.done, self._data = True, ""

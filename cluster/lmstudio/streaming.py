@@ -7,10 +7,13 @@ from typing import Protocol, TypeVar
 
 from cluster.lmstudio.answer import Answer
 from cluster.lmstudio.dialects import Heard
-from cluster.lmstudio.errors import Dropped
+from cluster.lmstudio.errors import Dropped, Malformed
 from cluster.lmstudio.values import Delta
 from cluster.lmstudio.watch import END_S, Watch
 from cluster.lmstudio.wire import Json
+
+LARGEST = 128 * 1024 * 1024
+"""Bytes of a stream; a server that sends more has lost itself."""
 
 HELD = 64
 """Values without content that are kept until the first with content; a server that sends more has nothing to say in them."""
@@ -127,15 +130,17 @@ class _Patience:
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: asyncio.Task[object] | None = None
         self._late = False
+        self._left = LARGEST
 
     async def next(self) -> bytes | None:
-        """The next bytes, None at the end. Once an answer is complete, silence and a cut are ends like any other."""
+        """The next bytes, None at the end. Once an answer is complete, silence and a cut are ends like any other. Raises Malformed for
+        a stream without an end."""
         task = self._waiting = asyncio.current_task()
         assert task is not None
         before = task.cancelling()
         self._arm()
         try:
-            return await anext(self._chunks, None)
+            chunk = await anext(self._chunks, None)
         except asyncio.CancelledError:
             if not self._late or task.uncancel() > before:
                 raise  # somebody else wants an end of it
@@ -149,6 +154,10 @@ class _Patience:
             raise
         finally:
             self._waiting = None
+        self._left -= len(chunk or b"")
+        if self._left < 0:
+            raise Malformed(f"an answer of more than {LARGEST} bytes")
+        return chunk
 
     def close(self) -> None:
         """No timer is left behind."""

@@ -18,19 +18,27 @@ AGENT = "saywhatwant"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """`path` is already quoted; `body` is sent as JSON. `once`: it is never sent twice, whatever happens to the connection."""
+    """`path` is already quoted; `body` is sent as JSON. `once`: it is never sent twice, whatever happens to the connection.
+
+    `within_s`: the whole reply comes in that time, or the conversation is thrown ProbeTimeout and may live without it.
+    """
 
     method: str
     path: str
     body: Json | None = None
     once: bool = False
+    within_s: float | None = None
 
     def encoded(self) -> bytes:
         """The body's bytes, none without a body. Raises BadRequest for what JSON cannot say (NaN, objects)."""
         if self.body is None:
             return b""
         try:
-            return json.dumps(self.body, allow_nan=False).encode()
+            said = json.dumps(self.body, allow_nan=False)
+            if "\\ud" in said:  # half a character: strict readers refuse the whole body
+                halves = json.dumps(self.body, allow_nan=False, ensure_ascii=False).encode("utf-16", "surrogatepass")
+                said = halves.decode("utf-16", "replace")
+            return said.encode()
         except (TypeError, ValueError) as exc:
             raise BadRequest(f"the body of {self.method} {self.path} is not JSON: {exc}") from exc
 

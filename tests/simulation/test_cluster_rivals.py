@@ -20,7 +20,7 @@ def test_what_loads_is_loaded_once_used_again_and_evicted_for_another(studio: St
     emulator = studio(profile=profile, models=["one:8", "two:8"], budget_gb=14, load_seconds=0.1)
     with engines():
         for model, n in (("one", 1), ("one", 1), ("two", 4)):
-            done(ask(model, n), 40)
+            done(ask(model, n))
     assert Server.objects.get().detected == profile
     assert (count(emulator, "loaded"), count(emulator, "unloaded")) == (2, 1)
     assert (count(emulator, "evicted"), count(emulator, "reloaded"), count(emulator, "unloaded_while_serving")) == (0, 0, 0)
@@ -70,7 +70,7 @@ def test_all_kinds_work_side_by_side(studio: Start) -> None:
         studio(name=kind, profile=kind, models=[SMALL, MEDIUM], tokens_per_s=300.0, row={"slots": 2})
     with engines(2):
         online(len(kinds))
-        answers = done([*ask("maker/small", 40), *ask("maker/medium", 10)], 40)
+        answers = done([*ask("maker/small", 40), *ask("maker/medium", 10)])
     assert all(g.attempts == 1 for g in answers)
     assert {"llamacpp", "vllm"} <= {g.server.name for g in answers if g.server}
 
@@ -82,4 +82,14 @@ def test_a_cloud_without_credit_rests_and_its_work_goes_elsewhere(studio: Start)
         online(2)
         assert {g.server.name for g in done(ask("maker/small", 12)) if g.server} == {"mac"}
         if count(cloud, "fault"):
-            until(lambda: Server.objects.get(name="cloud").state == "rate-limited", 10, "rest")
+            until(lambda: Server.objects.get(name="cloud").state == "rate-limited", what="rest")
+
+
+def test_answers_that_filled_one_context_together_are_asked_again_and_the_server_stays_well(studio: Start) -> None:
+    studio(profile="llamacpp", models=[SMALL], parallel=4, tokens_per_s=200.0, fault="crowded", fault_times=1)
+    with engines():
+        answers = done(ask("maker/small", 6))
+        (placement,) = loaded("maker/small")
+    assert {tried["code"] for g in answers for tried in g.tried} == {"crowded"}
+    assert Offer.objects.get().crashed_at is not None  # one at a time for a while
+    assert (placement.failures, placement.server.failures, placement.server.state) == (0, 0, "online")

@@ -170,6 +170,9 @@ class Answering:
             case "crash":
                 work.drop(prediction.instance, work.words.crashed(work.habits.exit_code), "crashed")
                 await work.wait(job, 0)
+            case "crowded":
+                prediction.instance.abort(work.words.crowded())
+                await work.wait(job, 0)
             case "unload":
                 work.drop(prediction.instance, work.words.unloaded(), "lost")
                 await work.wait(job, 0)
@@ -237,7 +240,7 @@ class Answering:
 
 
 def _early(fault: Fault) -> bool:
-    return fault in ("stall", "crash", "unload", "reset", "cut", "silent-cut", "failed", "proxy-error")
+    return fault in ("stall", "crash", "crowded", "unload", "reset", "cut", "silent-cut", "failed", "proxy-error")
 
 
 def _reason(trouble: Trouble) -> str:

@@ -7,7 +7,7 @@ from typing import Literal, Self, get_args, get_type_hints
 
 Fault = Literal[
     "", "drop", "html500", "unavailable", "rate-limit", "busy", "quota", "credit", "loading", "channel", "fetch-failed", "link", "no-models",
-    "wrong-model", "overflow", "hang", "stall", "crash", "unload", "reset", "cut", "silent-cut", "failed", "plain", "proxy-error",
+    "wrong-model", "overflow", "crowded", "hang", "stall", "crash", "unload", "reset", "cut", "silent-cut", "failed", "plain", "proxy-error",
 ]  # fmt: skip
 LoadError = Literal["", "sigabrt", "format", "canceled", "observer", "memory", "memory-gb", "missing", "exists"]
 Answer = Literal["", "reasoning", "empty", "skip", "long", "think", "thought", "leak"]
@@ -53,6 +53,8 @@ class Habits:
     html500_at_load: bool = False
     """The first list after the start of a load is an HTML 500."""
     list_fault: Literal["", "html500", "hang"] = ""
+    stuck: str = ""
+    """The model whose engine, one of a router's, says nothing of itself any more."""
     v0: bool = True
     ttl_field: bool = False
     strict_404: bool = False

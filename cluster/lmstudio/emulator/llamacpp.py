@@ -1,5 +1,6 @@
 """llama-server, with one model or as a router over many (section 13)."""
 
+import asyncio
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -42,7 +43,6 @@ class Router(Answering):
         super().__init__(work, seed)
         self._failed: set[str] = set()
         self._starting: set[str] = set()
-        self._unloaded = work.words.unloaded()
 
     def models(self) -> dict[str, object]:
         """`GET /models`."""
@@ -52,9 +52,11 @@ class Router(Answering):
         """`GET /health`."""
         return {"status": "ok"}
 
-    def props(self, request: web.Request) -> dict[str, object]:
+    async def props(self, request: web.Request) -> dict[str, object]:
         """`GET /props?model=`. Raises Trouble."""
         name = request.query.get("model", "")
+        if name and name == self._work.habits.stuck:
+            await asyncio.Event().wait()
         if not name:
             return {"role": "router", "model_path": "none", "default_generation_settings": None}
         copies = self._machine.copies(self._model(name))
@@ -66,7 +68,7 @@ class Router(Answering):
         """`POST /models/load`: at once, except for the room it may have to wait for. Raises Trouble."""
         work, model = self._work, self._machine.models.get(str(body.get("model", "")))
         if model is None:
-            raise _refused(404, "model is not found", "not_found_error")
+            raise _refused(404, "File Not Found", "not_found_error")  # as for any 404, whatever the router meant to say
         if model.key in self._starting or self._machine.copies(model):
             raise _refused(400, "model is already running")
         await work.room(model.need(work.habits.default_context))
@@ -84,7 +86,7 @@ class Router(Answering):
         if not copies:
             raise _refused(400, "model is not running")
         for instance in copies:
-            self._work.drop(instance, self._unloaded, "unloaded")
+            self._work.drop(instance, self._work.words.unloaded(), "unloaded")
         return {"success": True}
 
     async def instance(self, name: str, body: Mapping[str, object], *, load: bool = True) -> Instance:
@@ -108,9 +110,8 @@ class Router(Answering):
     async def _loaded(self, model: Model) -> None:
         try:
             await self._work.load(model)
-        except Trouble as trouble:
-            if trouble is not self._unloaded:
-                self._failed.add(model.key)
+        except Trouble:  # an unload kills what is loading, and the list shows that like any other end of it
+            self._failed.add(model.key)
         finally:
             self._starting.discard(model.key)
 

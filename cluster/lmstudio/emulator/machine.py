@@ -96,13 +96,17 @@ class Instance:
     running: set[Job] = field(default_factory=set)
     waiting: deque["asyncio.Future[Job]"] = field(default_factory=deque)
 
+    def abort(self, trouble: Trouble) -> None:
+        """Ends everything that runs on it."""
+        for job in self.running:
+            job.end(trouble)
+
     def lose(self, trouble: Trouble) -> int:
         """Ends everything that waits for it or runs on it. Returns how many predictions were running."""
         killed = len(self.running)
         self.trouble = trouble
         self.ready.set()
-        for job in self.running:
-            job.end(trouble)
+        self.abort(trouble)
         for waiter in self.waiting:
             if not waiter.done():
                 waiter.set_exception(trouble)

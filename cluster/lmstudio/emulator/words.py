@@ -64,6 +64,10 @@ class Words:
         """A prompt that does not fit; tokens."""
         return complaints.overflow(habits.overflow, prompt, context)
 
+    def crowded(self) -> Trouble:
+        """To all that was running when their answers filled the one context that they share."""
+        return Trouble(500, {"error": {"code": 500, "message": "Context size has been exceeded.", "type": "server_error"}})
+
     def busy(self, habits: Habits) -> Trouble:
         """Its queue is full."""
         del habits
@@ -124,11 +128,11 @@ class LlamaWords(Words):
         return _llama(401, "Invalid API Key", "authentication_error")
 
     def public(self, path: str) -> bool:
-        return path in ("/health", "/v1/health", "/models", "/v1/models")
+        return path in ("/health", "/v1/health")
 
     def unreadable(self, path: str) -> Trouble:
         del path
-        return _llama(500, "[json.exception.parse_error.101] parse error at line 1, column 2", "server_error")
+        return _llama(400, "[json.exception.parse_error.101] parse error at line 1, column 2", "invalid_request_error")
 
     def missing(self, name: str, known: Sequence[str]) -> Trouble:
         del known

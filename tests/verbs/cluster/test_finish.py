@@ -159,11 +159,14 @@ def test_a_placement_has_served_once_it_has_answered() -> None:
     assert not Placement.objects.filter(used_at__isnull=True).exists()
 
 
-def test_a_crash_is_remembered_of_its_pair() -> None:
+@pytest.mark.parametrize("error", [errors.ModelCrashed("exit code 11"), errors.Crowded("Context size has been exceeded.")])
+def test_a_crash_is_remembered_of_its_pair(error: errors.PeerError) -> None:
     placement = build.placement()
     build.offer(server=placement.server, model=placement.model)
-    finish([refused(running(placement), errors.ModelCrashed("exit code 11"))], OWNER)
+    finish([refused(running(placement), error)], OWNER)
     assert Offer.objects.get().crashed_at is not None
+    assert Generation.objects.get().state == "queued"
+    assert Server.objects.get().failures == error.harms_server
 
 
 def test_a_batch_of_answers_takes_no_more_statements_than_one(django_assert_max_num_queries: Any) -> None:

@@ -137,6 +137,15 @@ def test_a_file_that_changes_takes_what_failed_loads_taught_with_it() -> None:
     assert (offer.context_limit, offer.cooldown_until, offer.cooldown_reason, offer.load_seconds) == (None, None, "", 7.0)
 
 
+def test_a_server_that_tells_the_size_only_of_what_is_loaded_does_not_make_it_forgotten() -> None:
+    server = build.server(dialect="llamacpp-router")
+    seen(server, listing(listed(KEY, KEY), dialect=Dialect.LLAMACPP_ROUTER))
+    Offer.objects.update(context_limit=8192, cooldown_until=clock.now(), cooldown_reason="no memory")
+    before = [list(rows.objects.order_by("id").values()) for rows in (LanguageModel, Offer)]
+    seen(server, listing(listed(KEY, size_bytes=None), dialect=Dialect.LLAMACPP_ROUTER))
+    assert before == [list(rows.objects.order_by("id").values()) for rows in (LanguageModel, Offer)]
+
+
 def test_of_a_cloud_that_lists_hundreds_only_what_somebody_wants_is_kept() -> None:
     build.model(key="maker/wanted")
     server = build.server(preferred_models=["maker/liked"])

@@ -13,7 +13,7 @@ LLAMA = "meta/llama-3.1-8b"
 MISTRAL = "mistralai/mistral-7b"
 EMBED = "text-embedding-nomic-embed-text-v1.5"
 
-QUICK = Timeouts(connect_s=2, probe_s=2, load_s=5, first_token_s=5, idle_s=5, total_s=10)
+QUICK = Timeouts(connect_s=20, probe_s=20, load_s=30, first_token_s=30, idle_s=30, total_s=60)
 
 
 def asked(model: str = GEMMA, said: str = "Anna: do you like penguins?", **more: object) -> ChatRequest:
@@ -21,7 +21,7 @@ def asked(model: str = GEMMA, said: str = "Anna: do you like penguins?", **more:
     return ChatRequest(model=model, messages=({"role": "user", "content": said},), **more)  # type: ignore[arg-type]
 
 
-async def until(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], limit_s: float = 30.0) -> None:
     """Returns as soon as the condition holds; fails after the limit."""
     async with asyncio.timeout(limit_s):
         while not condition():  # noqa: ASYNC110 (what is waited for is in the emulator and has no event)

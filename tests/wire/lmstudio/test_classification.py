@@ -50,6 +50,12 @@ EXCEEDED = json.dumps(
 HTML = "<!DOCTYPE html>\n<html><body>\n<pre>Internal Server Error</pre>\n</body></html>\n"
 INVALID = 'Invalid model identifier "not-a-model". Please specify a valid downloaded model (e.g., google/gemma-4-e4b).'
 ROLES = "'messages' array must only contain objects with a 'role' field that is in [user, assistant, system, tool]"
+TOO_LONG = "input (600 tokens) is too large to process. increase the physical batch size (current batch size: 512)"
+NO_PICTURES = "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"
+TEMPLATE = (
+    "\n------------\nWhile executing CallExpression at line 1, column 70 in source:\n...raise_exception('Roles must alternate')...\n"
+    "                                           ^\nError: Jinja Exception: Roles must alternate"
+)
 
 ROWS = [
     ("1", 200, bare("Unexpected endpoint or method. (POST /v1/models/load)"), errors.CapabilityMissing),
@@ -125,6 +131,21 @@ ROWS = [
     ("13", 404, json.dumps({"detail": "Not Found"}), errors.CapabilityMissing),
     ("13", 400, shaped("The decoder prompt (length 5000) is longer than the maximum model length of 4096."), errors.ContextOverflow),
     ("13", 500, shaped("EngineCore encountered an issue. See stack trace above for the root cause."), errors.EngineLost),
+    ("llama", 500, shaped("Context size has been exceeded.", type="server_error", code=500), errors.Crowded),
+    ("llama", 500, shaped(TOO_LONG, type="server_error", code=500), errors.ContextOverflow),
+    ("llama", 400, shaped("input (600 tokens) is larger than the max context size (512 tokens). skipping"), errors.ContextOverflow),
+    ("llama", 500, shaped(TEMPLATE, type="server_error", code=500), errors.BadRequest),
+    ("llama", 400, bare('Error rendering prompt with jinja template: "Conversation roles must alternate".'), errors.BadRequest),
+    ("llama", 500, shaped(NO_PICTURES, type="server_error", code=500), errors.Unable),
+    ("llama", 501, shaped("This server does not support embeddings. Start it with `--embeddings`", code=501), errors.Unable),
+    ("llama", 500, shaped("the current context does not support logits computation. skipping", code=500), errors.BadRequest),
+    ("llama", 500, shaped("[json.exception.type_error.302] type must be string, but is array", code=500), errors.BadRequest),
+    ("llama", 500, shaped("Failed to parse tools: Missing tool type: {}; tools = []", code=500), errors.BadRequest),
+    ("llama", 500, shaped("tools param requires --jinja flag", code=500), errors.Unable),
+    ("llama", 500, shaped("model limit reached, try again later", type="server_error", code=500), errors.LoadCanceled),
+    ("llama", 500, shaped("failed to spawn server instance", type="server_error", code=500), errors.LoadFailed),
+    ("llama", 400, shaped("model name=m is not running", type="invalid_request_error", code=400), errors.NotLoaded),
+    ("llama", 500, shaped("Compute error.", type="server_error", code=500), errors.Unavailable),
     ("cloud", 402, "", errors.OutOfCredit),
     ("cloud", 402, shaped("This request requires more credits, or fewer max_tokens", code=402), errors.OutOfCredit),
     ("cloud", 429, shaped("You exceeded your current quota, please check your plan", code="insufficient_quota"), errors.OutOfCredit),
@@ -188,6 +209,7 @@ def test_an_overflow_names_both_numbers(body, prompt, context):
     error = classify(400, body)
     assert (error.n_prompt, error.n_ctx) == (prompt, context)
     assert (error.retry, error.fault) == (Retry.NEVER, Fault.REQUEST)
+    assert "exceed_context_size_error" not in str(error)
 
 
 def test_unknown_keys_and_exit_codes_are_named():

@@ -150,12 +150,15 @@ async def test_a_stream_gives_usage_only_when_asked_and_ends_with_done(pool, ser
 
 
 async def test_more_requests_than_places_queue_and_are_served_in_their_order(pool, serve):
-    emulator, _ = await serve(parallel=1, first_token_s=0.02)
+    emulator, _ = await serve(parallel=1, first_token_s=600.0)
     order = []
     for number in range(4):
         task = chatting(pool, emulator, said=number)
         task.add_done_callback(lambda _, number=number: order.append(number))
-        await until(lambda number=number: emulator.state["in_flight"] + emulator.state["queued"] + len(order) > number)
+        await until(lambda number=number: emulator.state["in_flight"] + emulator.state["queued"] > number)
+    emulator.set(first_token_s=0.0)
+    (instance,) = emulator.work.machine.instances.values()
+    next(iter(instance.running)).lost.set()
     await until(lambda: len(order) == 4)
     assert order == [0, 1, 2, 3]
     assert emulator.state["counters"]["queued"] == 3
@@ -347,7 +350,7 @@ async def test_as_a_program_it_says_where_it_listens_and_stops_when_told(pool, n
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     pipe = asyncio.subprocess.PIPE
     program = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=pipe, stderr=pipe, env=environment)
-    line = (await asyncio.wait_for(program.stdout.readline(), 20)).decode()
+    line = (await asyncio.wait_for(program.stdout.readline(), 60)).decode()
     url = next(word for word in line.split() if word.startswith("http")).rstrip(",")
     body = {"model": "a", "messages": HELLO, "stream": True}
     stuck = asyncio.ensure_future(pool.post(f"{url}/v1/chat/completions", json=body, timeout=None))

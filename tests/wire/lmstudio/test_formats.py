@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from cluster.lmstudio import design, detection, errors, openai, v0, v1
+from cluster.lmstudio import design, detection, errors, ollama, openai, v0, v1
 from cluster.lmstudio.names import canonical, known, quoted, same
 from cluster.lmstudio.values import ChatRequest, Dialect, Endpoint, Instance, State
 from cluster.lmstudio.wire import Pause, Reply, Request, headers
@@ -87,6 +87,19 @@ def test_a_bare_chat_leaves_out_what_nobody_set():
 def test_a_body_that_json_cannot_say_is_a_bad_request():
     with pytest.raises(errors.BadRequest):
         openai.chats(ChatRequest(model="m", messages=MESSAGES, sampling={"temperature": float("nan")}))[0].encoded()
+
+
+def test_half_a_character_is_never_sent_for_strict_servers_refuse_the_whole_body():
+    said = "half \ud83d, whole \U0001f600, in two \ud83d\ude00, none \\ud83d"
+    body = openai.chats(ChatRequest(model="m", messages=({"role": "user", "content": said},)))[0].encoded().decode()
+    assert json.loads(body)["messages"][0]["content"] == "half \ufffd, whole 😀, in two 😀, none \\ud83d"
+
+
+def test_an_empty_end_is_left_out_for_some_servers_end_the_answer_at_once_with_it():
+    for ends, sent in (("",), None), (("", "x"), ["x"]):
+        chat = ChatRequest(model="m", messages=MESSAGES, stop=ends)
+        assert openai.chats(chat)[0].body.get("stop") == sent
+        assert ollama.chats(chat)[0].body["options"].get("stop") == sent
 
 
 def test_the_v1_list_is_read_literally():

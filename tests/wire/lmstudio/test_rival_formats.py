@@ -199,7 +199,9 @@ def test_a_load_of_a_router_is_over_when_the_list_says_so(told, already):
         ([SUCCESS, routed(("m", "loading")), routed(("m", "unloaded"))], errors.LoadCanceled),
         ([SUCCESS, routed(("other", "loaded"))], errors.ModelMissing),
         ([reply({"error": {"message": "model is not found", "code": 404}}, 404)], errors.ModelMissing),
-        ([NOT_FOUND], errors.CapabilityMissing),
+        ([NOT_FOUND, routed(("other", "loaded"))], errors.ModelMissing),
+        ([NOT_FOUND, reply({"data": [{"id": "m"}]})], errors.CapabilityMissing),
+        ([NOT_FOUND, NOT_FOUND], errors.CapabilityMissing),
         ([reply({})], errors.Malformed),
     ],
 )

@@ -129,13 +129,9 @@ async def test_an_unknown_model_is_missing(client, rival, profile):
 
 @pytest.mark.parametrize("profile", list(RIVALS))
 async def test_a_wrong_token_is_found_out_by_the_list(client, rival, profile):
-    emulator, endpoint = await rival(profile, auth=True, token="wrong")
-    if profile == "llamacpp-router":  # its list is open to everybody, and with nothing loaded nothing else is asked
-        emulator._place(GEMMA)
-        assert (await client.list(endpoint, QUICK)).find(GEMMA).instances[0].parallel is None
-        await failing(client.chat(endpoint, asked(), QUICK), errors.Misconfigured)
-    else:
-        await failing(client.list(endpoint, QUICK), errors.Misconfigured)
+    _, endpoint = await rival(profile, auth=True, token="wrong")
+    await failing(client.list(endpoint, QUICK), errors.Misconfigured)
+    await failing(client.chat(endpoint, asked(), QUICK), errors.Misconfigured)
 
 
 async def test_llama_server_answers_any_name_and_is_believed_only_for_its_own(client, rival):
@@ -146,11 +142,35 @@ async def test_llama_server_answers_any_name_and_is_believed_only_for_its_own(cl
     assert (await client.list(endpoint, QUICK)).find(LLAMA) is None
 
 
+@pytest.mark.parametrize("profile", ["llamacpp", "llamacpp-router"])
+async def test_answers_that_fill_the_context_they_share_are_all_given_up_and_may_be_asked_for_again(client, rival, profile):
+    emulator, endpoint = await rival(profile, fault="stall", fault_times=1)
+    await client.load(endpoint, GEMMA, timeouts=QUICK)
+    begun = asyncio.Event()
+    first = asyncio.ensure_future(client.chat(endpoint, asked(), QUICK, on_delta=lambda _: begun.set()))
+    await asyncio.wait_for(begun.wait(), 30)
+    emulator.set(fault="crowded", fault_times=1)
+    for chat in (client.chat(endpoint, asked(), QUICK), first):
+        error = await failing(chat, errors.Crowded)
+        assert (error.started, error.harms_server, error.gone) == (True, False, False)
+    assert (await client.chat(endpoint, asked(), QUICK)).finish_reason == "stop"
+
+
 async def test_llama_server_without_props_still_lists(client, rival):
     emulator, endpoint = await rival("llamacpp", default_context=2048)
     emulator._routes = {place: route for place, route in emulator._routes.items() if place != ("GET", "/props")}
     (instance,) = (await client.list(endpoint, QUICK)).models[0].instances
     assert (instance.parallel, instance.context_length) == (None, 2048)
+
+
+async def test_one_stuck_engine_of_a_router_hides_only_its_own_details(client, rival):
+    emulator, endpoint = await rival("llamacpp-router", parallel=2)
+    for key in (GEMMA, LLAMA):
+        await client.load(endpoint, key, timeouts=QUICK)
+    emulator.set(stuck=GEMMA)
+    listed = await client.list(endpoint, QUICK)
+    assert [listed.find(key).instances[0].parallel for key in (GEMMA, LLAMA)] == [None, 2]
+    assert listed.find(GEMMA).state is State.LOADED
 
 
 async def test_a_router_answers_a_load_at_once_and_is_asked_until_it_is_over(client, rival):
@@ -172,12 +192,12 @@ async def test_a_load_of_a_router_that_fails_names_the_exit_code_and_may_be_trie
     assert (await client.load(endpoint, GEMMA, timeouts=QUICK)).instance_id == GEMMA
 
 
-async def test_an_unload_while_a_router_loads_cancels_the_load(client, rival):
+async def test_an_unload_while_a_router_loads_kills_the_load_and_looks_like_a_failed_one(client, rival):
     emulator, endpoint = await rival("llamacpp-router", load_seconds=30.0)
     load = asyncio.ensure_future(client.load(endpoint, GEMMA, timeouts=QUICK))
     await until(lambda: GEMMA in emulator.work.machine.instances)
     await client.unload(endpoint, GEMMA, model_key=GEMMA, timeouts=QUICK)
-    await failing(load, errors.LoadCanceled)
+    assert "or somebody unloaded it" in str(await failing(load, errors.EngineFailed))
 
 
 async def test_a_load_of_a_router_that_takes_too_long_is_polled_no_more(client, rival):
@@ -199,7 +219,7 @@ async def test_a_router_evicts_the_oldest_and_waits_for_what_it_answers(client, 
     emulator.set(fault="stall", fault_times=1)
     begun = asyncio.Event()
     chat = asyncio.ensure_future(client.chat(endpoint, asked(), QUICK, on_delta=lambda _: begun.set()))
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), 30)
     load = asyncio.ensure_future(client.load(endpoint, LLAMA, timeouts=QUICK))
     await until(lambda: emulator.work.machine.counters["waited-for-room"] > 0)
     assert list(emulator.work.machine.instances) == [GEMMA]
@@ -213,7 +233,7 @@ async def test_an_unload_of_a_router_kills_the_stream_with_a_bare_line(client, r
     await client.load(endpoint, GEMMA, timeouts=QUICK)
     begun = asyncio.Event()
     chat = asyncio.ensure_future(client.chat(endpoint, asked(), QUICK, on_delta=lambda _: begun.set()))
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), 30)
     await client.unload(endpoint, GEMMA, model_key=GEMMA, timeouts=QUICK)
     error = await failing(chat, errors.Dropped)
     assert (error.started, "proxy error" in error.detail) == (True, True)
@@ -308,7 +328,7 @@ async def test_an_unload_of_ollama_waits_for_what_it_answers(client, rival):
     emulator.set(tokens_per_s=100.0)
     begun = asyncio.Event()
     chat = asyncio.ensure_future(client.chat(endpoint, asked(), QUICK, on_delta=lambda _: begun.set()))
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), 30)
     await client.unload(endpoint, GEMMA, model_key=GEMMA, timeouts=QUICK)
     assert (await chat).finish_reason == "stop"
     await until(lambda: not emulator.work.machine.instances)
@@ -336,7 +356,7 @@ async def test_llama_cpp_python_cuts_the_first_stream_when_a_second_one_comes(cl
     _, endpoint = await rival("llama-cpp-python", parallel=2, fault="stall", fault_times=1)
     begun = asyncio.Event()
     first = asyncio.ensure_future(client.chat(endpoint, asked(), QUICK, on_delta=lambda _: begun.set()))
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), 30)
     assert (await client.chat(endpoint, asked(LLAMA), QUICK)).model == LLAMA
     with pytest.raises((errors.Truncated, errors.Dropped)) as caught:
         await first

@@ -53,12 +53,19 @@ def answered(*values, wanted=(GEMMA,)):
 
 
 def test_an_answer_is_put_together_from_its_pieces():
-    usage = json.dumps({"model": GEMMA, "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 2}})
+    usage = json.dumps({"model": GEMMA, "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 8}})
     answer, deltas = answered(chunk(""), chunk("Hel"), chunk("lo"), chunk(finish="stop"), usage)
     assert deltas == [Delta(text="Hel"), Delta(text="lo")]
     outcome = answer.outcome(first_token_s=1.0, total_s=2.0)
-    assert (outcome.text, outcome.finish_reason, outcome.prompt_tokens, outcome.completion_tokens) == ("Hello", "stop", 9, 2)
-    assert (outcome.first_token_s, outcome.total_s, outcome.tokens_per_s, outcome.model) == (1.0, 2.0, 2.0, GEMMA)
+    assert (outcome.text, outcome.finish_reason, outcome.prompt_tokens, outcome.completion_tokens) == ("Hello", "stop", 9, 8)
+    assert (outcome.first_token_s, outcome.total_s, outcome.tokens_per_s, outcome.model) == (1.0, 2.0, 8.0, GEMMA)
+
+
+def test_a_word_or_two_tell_nothing_of_the_speed():
+    timings = {"predicted_n": 1, "predicted_ms": 0.001, "predicted_per_second": 0.0}  # as llama-server tells it of a single token
+    usage = json.dumps({"model": GEMMA, "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 1}, "timings": timings})
+    answer, _ = answered(chunk("Yes"), chunk(finish="stop"), usage)
+    assert answer.outcome(first_token_s=1.0, total_s=1.00001).tokens_per_s is None
 
 
 @pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
