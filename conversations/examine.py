@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from conversations.address import interval
 from conversations.feed.client import Client
 from conversations.feed.errors import FeedError
 from conversations.feed.values import Endpoint, Generation
@@ -13,6 +14,9 @@ from swwbot_site.lib import http
 
 PATIENCE_S: Final = 8.0
 """Seconds for the whole look at one feed, at most."""
+
+FORGETS_S: Final = 10.0
+"""A Durable Object that nobody has asked anything for so long may be put away, and the newest backend keeps nothing but in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,8 @@ class Subject:
     dry_run: bool
     configured: str
     detected: str
+    every_s: float
+    """Seconds between our polls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +39,10 @@ class Finding:
 
     feed: str
     enabled: bool
-    dry_run: bool
     text: str
     error: str = ""
-    generation: str = ""
-    remembered: str = ""
-    """What our rows believe the generation to be."""
+    advice: str = ""
+    """What to change although it answers; empty if nothing."""
 
 
 def subjects() -> tuple[Subject, ...]:
@@ -51,6 +55,7 @@ def subjects() -> tuple[Subject, ...]:
             dry_run=row.dry_run,
             configured="" if row.generation == Feed.Generation.AUTO else row.generation,
             detected=row.detected,
+            every_s=interval(row),
         )
         for row in Feed.objects.order_by("name")
     )
@@ -65,18 +70,10 @@ async def look(wanted: Iterable[Subject]) -> tuple[Finding, ...]:
 
 async def _look(client: Client, subject: Subject) -> Finding:
     if not subject.enabled:
-        return Finding(feed=subject.name, enabled=False, dry_run=subject.dry_run, text="switched off")
+        return Finding(feed=subject.name, enabled=False, text="switched off")
 
-    def found(text: str, error: str = "", generation: str = "") -> Finding:
-        return Finding(
-            feed=subject.name,
-            enabled=True,
-            dry_run=subject.dry_run,
-            text=text,
-            error=error,
-            generation=generation,
-            remembered=subject.configured or subject.detected,
-        )
+    def found(text: str, error: str = "", advice: str = "") -> Finding:
+        return Finding(feed=subject.name, enabled=True, text=text, error=error, advice=advice)
 
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -90,7 +87,21 @@ async def _look(client: Client, subject: Subject) -> Finding:
         return found(f"{subject.url}: no whole answer within {PATIENCE_S:g} s", "feed.slow")
     newest = max((message.timestamp for message in page.messages), default=None)
     text = f"{subject.url} is a {_called(generation)}" + ("; no message yet" if newest is None else "; it has messages")
-    return found(text, generation=generation)
+    remark, advice = _remark(subject, generation)
+    return found(text + remark, advice=advice)
+
+
+def _remark(subject: Subject, generation: Generation) -> tuple[str, str]:
+    """What is odd about a feed that answers, to go on after the text, and what to do; two empty texts if nothing is."""
+    remembered = subject.configured or subject.detected
+    if remembered and remembered != generation:
+        return f", but it is spoken to as {remembered}", 'Set its generation to "find out" in the admin.'
+    if subject.dry_run:
+        return "; dry run, nothing is posted", "Switch it off to go live."
+    if generation is Generation.DO and subject.every_s > FORGETS_S:
+        remark = f"; it may forget everything {FORGETS_S:g} s after the last request, and is read every {subject.every_s:g} s"
+        return remark, f"Read it at least every {FORGETS_S:g} s, or messages get lost while nobody else asks."
+    return "", ""
 
 
 def _called(generation: Generation) -> str:

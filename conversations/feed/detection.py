@@ -1,7 +1,8 @@
 """How a backend is recognised: by reading only, because a live chat must not be written to.
 
 1. `GET comments?after=<now>`: an object with `messages` is a Durable Object; a bare list is any other.
-2. `GET queue/pending`: `platformOnly` is the newest Durable Object; `kvStats` without it the last KV with its queue; 404 has no queue.
+2. `GET queue/pending`: `platformOnly` is the newest Durable Object; `kvStats` without it the last KV with its queue, and so is a bare
+   list, which its first days gave; 404 has no queue.
 3. `GET comments?limit=1` (no queue): an object with `comments` is a KV backend.
 4. `OPTIONS comments`: the October KV allows PATCH, the September one does not.
 
@@ -57,6 +58,8 @@ def steps(now_ms: int) -> Generator[Ask, Reply, Generation]:
         if durable:
             raise
     else:
+        if not durable and isinstance(queue, list):
+            return Generation.KV_QUEUE
         keys = set(queue) if isinstance(queue, Mapping) else set()
         if durable and {"pending", "platformOnly"} <= keys:
             return Generation.DO

@@ -20,13 +20,14 @@ from entities.errors import NoFeed, Objections
 from swwbot_site.config import folder, ledger
 from swwbot_site.config.document import Document, Part, Problem, parse, spellings
 from swwbot_site.config.folder import Bundle
-from swwbot_site.config.part import CADENCE, ENTITY, FEED, LIMIT, POLICY, SERVER, TALK
+from swwbot_site.config.part import CADENCE, ENTITY, FEED, LIMIT, POLICY, RETENTION, SERVER, TALK
 from swwbot_site.config.problems import DocumentError, Findings, failure, listed
 from swwbot_site.lib import clock
 from swwbot_site.lib.changes import Action, Change, Wanted
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.wake import Channel, wake
 from swwbot_site.models import ConfigImport
+from swwbot_site.retention import portable as retention
 
 SECRET: Final = frozenset({"token"})
 """Columns whose values never appear in a diff, an event or an export."""
@@ -56,8 +57,8 @@ class Diff:
 
 
 def _plural(kind: str, number: int) -> str:
-    if kind in (POLICY, TALK):
-        return "cluster policy" if kind == POLICY else "conversation policy"
+    if kind in (POLICY, TALK, RETENTION):
+        return {POLICY: "cluster policy", TALK: "conversation policy", RETENTION: "retention"}[kind]
     if number == 1:
         return kind
     return "entities" if kind == ENTITY else f"{kind}s"
@@ -102,14 +103,15 @@ def _write(document: Document, digest: str, source: str) -> Diff:
         retired=last.retired if last else {},
         elsewhere={other.source: other.said for other in ledger.others(source)},
     )
+    kept = retention.put(known.single(document, RETENTION))  # first: who throws away holds this row, and then feeds
     feeds = [known.wanted(part) for part in document.of(FEED)]
-    chat = conversations.put_feeds(feeds)  # first: limits may name a feed, and rooms entities
+    chat = conversations.put_feeds(feeds)  # before the rest: limits may name a feed, and rooms entities
     changes = entities.put_entities([known.wanted(part) for part in document.of(ENTITY)], source)
     changes += entities.put_limits(known.single(document, LIMIT))
     changes += cluster.put_servers([known.wanted(part) for part in document.of(SERVER)])
     changes += cluster.put_policy(known.single(document, POLICY))
     changes += conversations.put_talk(known.single(document, TALK))
-    changes += [*chat, *conversations.put_rooms(feeds)]
+    changes += [*kept, *chat, *conversations.put_rooms(feeds)]
     changes += conversations.put_cadence(known.single(document, CADENCE), known.described(document, FEED))
     left = entities.retire_entities(known.gone(document, ENTITY), source)
     left += cluster.retire_servers(known.gone(document, SERVER))

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from swwbot_site.config import address, chat, escapes, machine, persona, policy, section, strict, tables
+from swwbot_site.config import address, chat, escapes, machine, persona, policy, runner, section, strict, tables
 from swwbot_site.config.kinds import called
-from swwbot_site.config.part import CADENCE, ENTITY, FEED, LIMIT, POLICY, SERVER, TALK, Part
+from swwbot_site.config.part import CADENCE, ENTITY, FEED, LIMIT, POLICY, RETENTION, SERVER, TALK, Part
 from swwbot_site.config.problems import DocumentError, Findings, Problem, Severity, listed, step
 
 __all__ = ["Document", "DocumentError", "Part", "Problem", "Severity", "parse"]
@@ -19,7 +19,10 @@ __all__ = ["Document", "DocumentError", "Part", "Problem", "Severity", "parse"]
 Raw = tuple[Mapping[str, Any], str]
 """An object and where it stands."""
 
-SECTIONS: Final = ("lmStudioServers", "clusterSettings", "feeds", "entities", "globalSettings", "botSettings", "queueSettings")
+SECTIONS: Final = (
+    *("lmStudioServers", "clusterSettings", "feeds", "entities", "globalSettings", "botSettings", "queueSettings"),
+    "retention",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,17 +115,22 @@ def assembled(
     tree, root = main
     numbered = isinstance(tree.get("version"), int | float) and not isinstance(tree.get("version"), bool)
     own = {key: value for key, value in tree.items() if key not in SECTIONS}
-    top = section.read(tables.TOP, {**own, "version": str(tree["version"])} if numbered else own, root, findings, also=SECTIONS).said
+    top = section.read(runner.TOP, {**own, "version": str(tree["version"])} if numbered else own, root, findings, also=SECTIONS).said
     literal = top.get("_escapes") == "literal"
     shared = _general(general, literal, findings)
-    cluster, bot, queue = (
+    cluster, rhythm, queue, kept = (
         section.read(table, _object(tree, key, findings, root), step(root, key), findings).said
-        for key, table in (("clusterSettings", tables.CLUSTER), ("botSettings", tables.BOT), ("queueSettings", tables.QUEUE))
+        for key, table in (
+            ("clusterSettings", tables.CLUSTER),
+            ("botSettings", runner.BOT),
+            ("queueSettings", runner.QUEUE),
+            ("retention", tables.RETENTION),
+        )
     )
     machines = _list(tree, "lmStudioServers", findings, root)
     parts = [part for raw, path in machines if (part := machine.read(raw, path, findings)) is not None]
     parts.append(policy.read(cluster, queue, shared, step(root, "clusterSettings"), step(root, "queueSettings"), findings))
-    cadence = bot.get("poll_interval_s")
+    cadence = rhythm.get("poll_interval_s")
     where = step(step(root, "botSettings"), "pollingInterval")
     parts.append(Part(kind=CADENCE, path=where, said={} if cadence is None else {"poll_interval_s": cadence}))
     feeds = _list(tree, "feeds", findings, root)
@@ -131,6 +139,7 @@ def assembled(
     where = step(root, "globalSettings")
     parts.append(Part(kind=LIMIT, path=step(where, "rateLimits"), said=limits))
     parts.append(Part(kind=TALK, path=where, said={column: shared[column] for column in tables.TALK if column in shared}))
+    parts.append(Part(kind=RETENTION, path=step(root, "retention"), said=kept))
     for raw, path, form in entities:
         part = persona.read(raw, path, queue.get("priority"), literal, findings, form)
         if part is not None:

@@ -14,6 +14,7 @@ from conversations import portable as conversations
 from entities import portable as entities
 from swwbot_site.config import chat, machine, persona, policy, section, tables
 from swwbot_site.models import ConfigImport
+from swwbot_site.retention import portable as retention
 
 
 def document() -> dict[str, Any]:
@@ -28,6 +29,7 @@ def document() -> dict[str, Any]:
             "feeds": [chat.show(row) for row in conversations.feeds()],
             "entities": [persona.show(row) for row in entities.entities()],
             "globalSettings": _general(settings, entities.limits(), conversations.talk()),
+            "retention": section.show(tables.RETENTION, retention.days()),
         }
 
 

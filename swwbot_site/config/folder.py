@@ -5,7 +5,9 @@
     config.json              optional: everything of the single file but the entities, or with some of them
     global.json              the settings of all entities, as in globalSettings
     ai-entities/owl.json     one entity; its id is the file's name, unless it says one
-    worker-config.json, god-mode.json, eq-score.json    have no effect here; each key is a warning
+    worker-config.json, god-mode.json, eq-score.json    have no effect here, with warnings
+
+All but the first may stand in ai-entities too, as they did in November.
 
 Problems say in which file: `ai-entities/owl.json: $.temperature`.
 """
@@ -18,20 +20,16 @@ from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote
 
-from swwbot_site.config import section, strict, tables
+from swwbot_site.config import idle, section, strict
 from swwbot_site.config.document import Document, Raw, assembled
 from swwbot_site.config.kinds import called
 from swwbot_site.config.problems import DocumentError, Findings
-from swwbot_site.config.section import Field
 
 MAIN: Final = ("config.json", "config-aientities.json")
 GENERAL: Final = "global.json"
 ENTITIES: Final = "ai-entities"
-IDLE: Final[Mapping[str, tuple[Field, ...]]] = {
-    "worker-config.json": tables.WORKER,
-    "god-mode.json": tables.GOD,
-    "eq-score.json": tables.EQ,
-}
+NONE: Final = frozenset({GENERAL, *idle.NAMES})
+"""Files that are no entity wherever they stand."""
 _PLAIN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,80}")
 
 
@@ -47,16 +45,19 @@ def parse(bundle: Bundle) -> Document:
     findings = Findings()
     trees: dict[str, dict[str, Any]] = {}
     for name, content in bundle.files:
-        if name in (*MAIN, GENERAL, *IDLE) or _entity(name) is not None:
+        if name in MAIN or _special(name) is not None or _entity(name) is not None:
             tree = _tree(name, content, findings)
             if tree is not None:
                 trees[name] = tree
         else:
             findings.warn(name, "is not read; a folder holds config.json, global.json and ai-entities/*.json")
     findings.settle()
-    for name, table in IDLE.items():
-        if name in trees:
-            section.read(table, trees[name], root(name), findings)
+    for name, tree in trees.items():
+        special = _special(name) or ""
+        if special in idle.WHOLE:
+            findings.warn(root(name), f"has no effect: {idle.WHOLE[special]}")
+        elif special == "worker-config.json":
+            section.read(idle.WORKER, tree, root(name), findings)
     mains = [name for name in MAIN if name in trees]
     if len(mains) > 1:
         findings.error(mains[1], f"stands beside {mains[0]}; keep one of them")
@@ -70,10 +71,17 @@ def root(name: str) -> str:
     return f"{name}: $"
 
 
+def _special(name: str) -> str | None:
+    """The bare name of a file that is no entity and not the main one; None for another file."""
+    bare = name.removeprefix(f"{ENTITIES}/")
+    return bare if bare in NONE else None
+
+
 def _entity(name: str) -> str | None:
-    """The bare name of an entity's file; None for another file."""
+    """The bare name of an entity's file, without its ending; None for another file."""
     group, _, file = name.partition("/")
-    return file.removesuffix(".json") if group == ENTITIES and file.endswith(".json") and "/" not in file else None
+    mine = group == ENTITIES and file.endswith(".json") and "/" not in file and file not in NONE
+    return file.removesuffix(".json") if mine else None
 
 
 def _tree(name: str, content: bytes, findings: Findings) -> dict[str, Any] | None:
@@ -97,7 +105,7 @@ def _general(main: Raw, trees: Mapping[str, dict[str, Any]], findings: Findings)
     if not isinstance(own, dict):
         findings.error(f"{path}.globalSettings", f"is {called(own)}; it must be an object")
         own = {}
-    return [(own, f"{path}.globalSettings"), *([(trees[GENERAL], root(GENERAL))] if GENERAL in trees else [])]
+    return [(own, f"{path}.globalSettings"), *((tree, root(name)) for name, tree in trees.items() if _special(name) == GENERAL)]
 
 
 def _entities(main: Raw, trees: Mapping[str, dict[str, Any]], findings: Findings) -> list[tuple[Mapping[str, Any], str, str]]:
@@ -121,7 +129,7 @@ def _entities(main: Raw, trees: Mapping[str, dict[str, Any]], findings: Findings
 
 def file_name(slug: str) -> str:
     """The bare name of the file of an entity: its id if every file system keeps it apart from all others, else one made of it."""
-    if _PLAIN.fullmatch(slug):
+    if _PLAIN.fullmatch(slug) and f"{slug}.json" not in NONE:
         return slug
     return f"{quote(slug.lower(), safe='')[:80].replace('%', '_').strip('._') or 'entity'}~{sha256(slug.encode()).hexdigest()[:8]}"
 

@@ -11,6 +11,8 @@ LIMIT: Final = "limit"
 FEED: Final = "feed"
 TALK: Final = "conversation"
 """The one row of the conversation's settings."""
+RETENTION: Final = "retention"
+"""How long rows are kept."""
 CADENCE: Final = "cadence"
 """The polling interval of feeds that the document itself does not describe."""
 

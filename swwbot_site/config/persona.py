@@ -25,8 +25,22 @@ OCTOBER: Final = frozenset(
 )
 """Keys that only entities of October have: one of them means a prompt of one message (`joined`)."""
 
-NOVEMBER: Final = frozenset({"initContext", "addVariableToContext", "modelServer", "max_tokens"})
+OLDER: Final = {
+    "_max_tokens": ("max_tokens", "maxTokens", "max_tokens"),
+    "_top_p": ("top_p", "topP", "top_p"),
+    "_top_k": ("top_k", "topK", "top_k"),
+    "_min_p": ("min_p", "minP", "min_p"),
+    "_repeat_penalty": ("repeat_penalty", "repeatPenalty", "repeat_penalty"),
+    "_frequency_penalty": ("frequency_penalty", "frequencyPenalty", "frequency_penalty"),
+    "_presence_penalty": ("presence_penalty", "presencePenalty", "presence_penalty"),
+}
+"""November's spelling of the sampling: hidden column → column, today's key, November's key."""
+
+NOVEMBER: Final = frozenset({"initContext", "addVariableToContext", "modelServer", *(key for _, _, key in OLDER.values())})
 """Keys that only entities of November have: one of them means a prompt in turns, without names."""
+
+UNSAID: Final[Mapping[str, Any]] = {"frequency_penalty": None, "presence_penalty": None, "user_prompt": ""}
+"""What November's bot sent where an entity said nothing: no penalties, and no instruction besides the system prompt."""
 
 QUANTIZATION: Final = "f16"
 
@@ -53,15 +67,17 @@ def read(raw: Mapping[str, Any], path: str, priority: int | None, literal: bool,
         assumed["messages_to_read"] = NOM
     if "promptFormat" not in raw and said.get("prompt_format") == "turns":
         said.setdefault("keep_names", False)
+        assumed |= UNSAID
     if "priority" not in said and priority is not None:
         said["priority"] = priority
     _identity(slug, said, assumed, path, findings)
     _model(hidden, said, path, findings)
     _window(hidden, said, path, findings)
-    if "_max_tokens" in hidden:
-        if "max_tokens" in said:
-            findings.warn(step(path, "max_tokens"), f"has no effect: maxTokens says {said['max_tokens']}")
-        said.setdefault("max_tokens", hidden["_max_tokens"])
+    for column, (own, key, older) in OLDER.items():
+        if column in hidden:
+            if own in said:
+                findings.warn(step(path, older), f"has no effect: {key} says {said[own]}")
+            said.setdefault(own, hidden[column])
     _absent(said, path, findings)
     _idle(said, path, findings)
     if "_quantizations" in hidden:
@@ -112,7 +128,8 @@ def _model(hidden: Mapping[str, Any], said: dict[str, Any], path: str, findings:
     base, offered = hidden.get("_base"), hidden.get("_quantizations", {})
     if offered:
         findings.warn(
-            step(path, "quantizations"), "is only compared with defaultQuantization: the servers themselves say which files they have"
+            step(path, "quantizations"),
+            "only says what defaultQuantization is called (modelPath): the servers themselves say which files they have",
         )
     if base is None:
         if "_quantization" in hidden:
@@ -122,8 +139,9 @@ def _model(hidden: Mapping[str, Any], said: dict[str, Any], path: str, findings:
         findings.warn(step(path, "baseModel"), f"has no effect: model says {said['model']!r}")
         return
     quantization = hidden.get("_quantization", QUANTIZATION)
-    said["model"] = f"{base}@{quantization}"
     chosen = offered.get(quantization) if offered else {}
+    named = chosen.get("modelPath") if isinstance(chosen, dict) else None
+    said["model"] = named if isinstance(named, str) and 0 < len(named.strip()) <= 300 else f"{base}@{quantization}"
     if not isinstance(chosen, dict) or chosen.get("enabled", True) is not True:
         findings.warn(step(path, "quantizations"), f"does not offer {quantization}; {said['model']} is asked for all the same")
 

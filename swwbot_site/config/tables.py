@@ -104,6 +104,12 @@ ROOM: Final = (
     Field(key="silence", column="silence_s", kind=nullable(millis())),
 )
 
+SYNTHESIS: Final = (
+    *("synthesizePrompt", "entityPrompt", "statusMessage", "ai-entities-to-include", "synthesisProcessing", "synthesisPrefix"),
+    *("synthesisServer", "synthesisEndpoint", "synthesisTimeout"),
+)
+"""Keys by which November's bot asked several entities and summed their answers up."""
+
 _GAP: Final = nullable(whole(0, _LARGE))
 _POSTS: Final = nullable(whole(1, _LARGE))
 LIMITS: Final = (
@@ -147,6 +153,12 @@ ENTITY: Final = (
     Field(key="temperature", column="temperature", kind=nullable(real(0, 10))),
     Field(key="maxTokens", column="max_tokens", kind=nullable(whole(1, _LARGE))),
     Field(key="max_tokens", column="_max_tokens", kind=nullable(whole(1, _LARGE))),
+    Field(key="top_p", column="_top_p", kind=nullable(real(0, 1))),
+    Field(key="top_k", column="_top_k", kind=nullable(whole(0, _LARGE))),
+    Field(key="min_p", column="_min_p", kind=nullable(real(0, 1))),
+    Field(key="repeat_penalty", column="_repeat_penalty", kind=nullable(real(0, 10))),
+    Field(key="frequency_penalty", column="_frequency_penalty", kind=nullable(real(-2, 2))),
+    Field(key="presence_penalty", column="_presence_penalty", kind=nullable(real(-2, 2))),
     Field(key="topP", column="top_p", kind=nullable(real(0, 1))),
     Field(key="topK", column="top_k", kind=nullable(whole(0, _LARGE))),
     Field(key="minP", column="min_p", kind=nullable(real(0, 1))),
@@ -178,11 +190,16 @@ ENTITY: Final = (
     Field(key="traits.mood", column="mood", kind=text(200)),
     Field(key="traits.interests", column="interests", kind=TEXTS),
     Field(key="greeting", dead="it belonged to the private chats of October"),
+    *(
+        Field(key=key, dead="it asked several voices and summed them up; use manage.py ensemble. This entity answers like any other")
+        for key in ("specialHandler", *SYNTHESIS)
+    ),
 )
 
 _GLOBAL: Final = (
     "the original never obeyed it, so neither is it obeyed here; write globalSettings.rateLimits.{} to limit all entities together"
 )
+BACKEND: Final = "it only describes the message backend's own limits"
 GLOBAL: Final = (
     Field(key="defaultModel", column="default_model", kind=nullable(text(300), "")),
     *LIMITS,
@@ -199,49 +216,23 @@ GLOBAL: Final = (
     Field(key="warmup", column="warmup", kind=TURNS),
     Field(key="initContext", column="_init", kind=CONTEXT),
     Field(key="secondTry", column="try_again", kind=FLAG),
-    Field(key="cloudflareWorkerRateLimits", dead="it only describes the message backend's own limits"),
+    Field(key="cloudflareWorkerRateLimits", dead=BACKEND),
+    Field(key="defaultEntity", dead="a message names the entity it is meant for, or anybody may answer it"),
+    Field(key="brandName", dead="nothing shows it"),
 )
 
-BOT: Final = (
-    Field(key="pollingInterval", column="poll_interval_s", kind=millis()),
-    Field(key="websocketPort", dead="the status page and the API replace the WebSocket; the setting PORT says where"),
-    Field(key="enableConsoleLogs", dead="the console always reports; the setting LOG_LEVEL says how much"),
-)
-
-QUEUE: Final = (
-    Field(key="maxRetries", column="_retries", kind=whole(0, 19)),
-    Field(key="defaultPriority", column="priority", kind=whole(0, 99)),
-    Field(key="enabled", dead="the queue is always on"),
-    Field(key="maxConcurrentWorkers", dead="as many answers run at once as the loaded models have slots; a server's `slots` bounds them"),
-    Field(key="staleClaimTimeout", dead="claims are leases that a living worker renews"),
-)
-
-TOP: Final = (
-    Field(key="version", column="_version", kind=nullable(PROSE, "")),
-    Field(key="escapes", column="_escapes", kind=choice("decode", "literal")),
-    Field(key="routerSettings", dead="the router was never built"),
+_DAYS: Final = whole(0, _LARGE)
+RETENTION: Final = (
+    Field(key="messagesDays", column="messages_days", kind=_DAYS),
+    Field(key="detailsDays", column="details_days", kind=_DAYS),
+    Field(key="requestsDays", column="requests_days", kind=_DAYS),
+    Field(key="permitsDays", column="permits_days", kind=_DAYS),
+    Field(key="placementsDays", column="placements_days", kind=_DAYS),
+    Field(key="eventsDays", column="events_days", kind=_DAYS),
+    Field(key="maxEvents", column="events_most", kind=whole(0, _LARGE)),
+    Field(key="deliveriesDays", column="deliveries_days", kind=_DAYS),
+    Field(key="recordsDays", column="records_days", kind=_DAYS),
 )
 
 TALK: Final = ("require_human_s", "filter_out", "trim_after", "stop", "warmup", "try_again")
 """Columns of `globalSettings` that are the conversation's."""
-
-_WORKER: Final = "every engine does every kind of work; the settings in docs/settings.md and the rows say what"
-WORKER: Final = (
-    Field(key="workerId", dead="engines name themselves"),
-    Field(key="backend.type", dead="servers stand under lmStudioServers, each with its dialect"),
-    Field(key="backend.endpoint", dead="servers stand under lmStudioServers, each with its url"),
-    Field(key="polling.pollHumanAI", dead=_WORKER),
-    Field(key="polling.pollGodMode", dead=_WORKER),
-)
-
-_VOICES: Final = "several voices get their prompts when they are asked: on the admin's page of ensembles, or with manage.py ensemble"
-GOD: Final = tuple(
-    Field(key=key, dead=_VOICES)
-    for key in ("systemPrompt", "synthesizePrompt", "entityPrompt", "statusMessage", "ai-entities-to-include", "filterOut", "trimAfter")
-) + tuple(
-    Field(key=key, dead="a synthesis is sampled as the entity that writes it")
-    for key in ("temperature", "max_tokens", "maxTokens", "topP", "topK", "minP", "repeatPenalty", "model", "modelServer")
-)
-
-_SCORE: Final = "messages are not scored"
-EQ: Final = tuple(Field(key=key, dead=_SCORE) for key in ("max_tokens", "systemPrompt", "model", "temperature"))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from conversations.feed.emulator import javascript
 from conversations.feed.emulator.quirks import Quirks
-from conversations.feed.emulator.reply import Json, Reply, missing, refusal
+from conversations.feed.emulator.reply import Json, Reply, refusal
 
 CAPACITY = 50_000
 """Messages kept in memory."""
@@ -26,6 +26,7 @@ class Durable:
         self.memory: list[Json] = []
         self.waiting: list[Json] = []
         self.score = 0.0
+        self._asked_at = now()
 
     def messages(self) -> list[Json]:
         """What a reader sees, oldest post first."""
@@ -47,15 +48,19 @@ class Durable:
         self.memory.clear()
         self.waiting.clear()
 
+    def asked(self) -> None:
+        """A request comes: after too long a silence to an object that has been put away and begins anew."""
+        now = self._now()
+        if 0 < self.quirks.idle_s * 1000 < now - self._asked_at:
+            self.restart()
+        self._asked_at = now
+
     def get(self, query: Mapping[str, str]) -> Reply:
-        """Everything after a time, last posted first; without a time the whole memory."""
+        """Everything after a time, last posted first; without a time all that has one after 1970."""
         if self.quirks.take("soft_error", "GET"):
             return Reply(payload={"error": "Failed to load messages"})
-        found = self.memory
-        since = query.get("after") or query.get("since")
-        if since:
-            after = javascript.parse_int(since)
-            found = [one for one in found if javascript.number(one["timestamp"]) > after]
+        after = javascript.parse_int(query.get("after") or query.get("since") or "0")
+        found = [one for one in self.memory if javascript.number(one["timestamp"]) > after]
         return Reply(payload={"messages": found[::-1], "version": VERSION, "globalScore": self.score})
 
     def post(self, body: Json | None) -> Reply:
@@ -69,36 +74,33 @@ class Durable:
         message = self._message(body, message_id)
         self.memory.append(message)
         del self.memory[:-CAPACITY]
-        if message["message-type"] == "human" and message["botParams"]:
+        if message["message-type"] == "human" and "botParams" in message:
             self.waiting.append(message)
         return Reply(payload={"id": message_id, "timestamp": message["timestamp"], "status": "success"})
 
     def _message(self, body: Json, message_id: object) -> Json:
+        """What is kept: most as it came, what did not come is absent."""
         kind = body.get("message-type") or body.get("messageType") or "human"
-        drawn = "".join(f"{self._dice.randrange(256):03d}" for _ in range(3))
-        message: Json = {"id": message_id} | ({"text": body["text"]} if "text" in body else {})
+        message: Json = {"id": message_id, "timestamp": body.get("timestamp") or self._now()}
+        message |= {name: body[name] for name in ("text", "username", "color") if name in body}
         message |= {
-            "timestamp": body.get("timestamp") or self._now(),
-            "username": body.get("username"),
-            "color": body.get("color") or drawn,
             "domain": body.get("domain") or "saywhatwant.app",
             "message-type": kind,
-            "replyTo": body.get("replyTo"),
-            "context": body.get("context") if isinstance(body.get("context"), list) else None,
+            "replyTo": body.get("replyTo") or None,
+            "context": body["context"] if javascript.truthy(body.get("context")) else None,
             "eqScore": body.get("eqScore") or 0,
-            "botParams": None,
         }
         params = body.get("botParams")
         if isinstance(params, dict) and params.get("entity"):
-            message["botParams"] = {name: params.get(name) for name in KEPT} | {
-                "status": "pending" if kind == "human" else params.get("status"),
+            message["botParams"] = {name: params.get(name) or None for name in KEPT} | {
+                "status": "pending" if kind == "human" else "complete",
                 "priority": params.get("priority") or body.get("priority") or 5,
-                "humanUsername": body.get("username"),
-                "humanColor": message["color"],
                 "claimedBy": None,
                 "claimedAt": None,
-                "completedAt": None,
+                "completedAt": message["timestamp"] if kind == "AI" else None,
             }
+            own = (("humanUsername", "username"), ("humanColor", "color"))
+            message["botParams"] |= {name: body[came] for name, came in own if came in body}
         return message
 
     def _find(self, message_id: object) -> Json | None:
@@ -111,11 +113,11 @@ class Durable:
             return refusal(500, "Unexpected token in JSON")
         found = self._find(message_id)
         if found is None:
-            return refusal(404, "Message not found in memory")
-        score = body.get("eqScore")
-        if isinstance(score, int | float) and not isinstance(score, bool):
-            found["eqScore"] = score
-            self.score += max(score, 0)
+            return refusal(404, "Message not found in memory", success=False)
+        if "eqScore" in body:
+            found["eqScore"] = score = body["eqScore"]
+            if isinstance(score, int | float) and not isinstance(score, bool):
+                self.score += max(score, 0)
         return Reply(payload={"success": True, "message": found, "globalScore": self.score})
 
     def _order(self) -> list[Json]:
@@ -126,28 +128,29 @@ class Durable:
         )
 
     def pending(self, query: Mapping[str, str]) -> Reply:
-        """The queue."""
-        live = [one for one in self._order() if one["botParams"]["status"] == "pending"]
-        limit = javascript.parse_int(query.get("limit") or "10")
+        """The queue, its corpses too; all of it unless there is a limit."""
+        limit = javascript.parse_int(query.get("limit") or "999999")
         stats = {"reads": 0, "writes": 0}
-        return Reply(payload={"pending": javascript.slice_(live, 0, limit), "platformOnly": [], "kvStats": stats})
+        return Reply(payload={"pending": javascript.slice_(self._order(), 0, limit), "platformOnly": [], "kvStats": stats})
 
     def claim(self, body: Json | None) -> Reply:
-        """Take one message by id."""
-        if body is None or missing(body, "messageId", "workerId"):
-            return refusal(400, "messageId and workerId required")
-        message_id = body["messageId"]
+        """Take one message by id; who takes it is not checked."""
+        if body is None:
+            return refusal(500, "Unexpected token in JSON")
+        message_id = body.get("messageId")
         found = next((one for one in self.waiting if type(one["id"]) is type(message_id) and one["id"] == message_id), None)
         if found is None:
-            return refusal(404, "Message not found in pending queue")
+            return refusal(404, "Message not found in pending queue", success=False)
         if found["botParams"]["status"] != "pending":
-            return refusal(409, f"Message status is {found['botParams']['status']}, not pending")
-        return Reply(payload={"success": True, "message": self._take(found, body["workerId"])})
+            return refusal(409, f"Message status is {found['botParams']['status']}, not pending", success=False)
+        return Reply(payload={"success": True, "message": self._take(found, body.get("workerId"))})
 
     def claim_next(self, body: Json | None) -> Reply:
         """Take the first message. One that was completed unclaimed breaks the request, and only then leaves the queue."""
-        if body is None or missing(body, "workerId"):
-            return refusal(400, "workerId required")
+        if body is None:
+            return refusal(500, "Unexpected token in JSON")
+        if not body.get("workerId"):
+            return refusal(400, "workerId required", success=False, message=None)
         total = len(self.waiting)
         if not total:
             empty = {"success": False, "message": None, "reason": "no_pending_messages", "totalPending": 0, "remainingPending": 0}
@@ -155,7 +158,7 @@ class Durable:
         first = self._order()[0]
         if first["botParams"]["status"] != "pending":
             self.waiting.remove(first)
-            return refusal(500, "Body has already been used. It can only be used once.")
+            return refusal(500, "Body has already been used. It can only be used once. Use tee() first if you need to read it twice.")
         message = self._take(first, body["workerId"])
         return Reply(payload={"success": True, "message": message, "totalPending": total, "remainingPending": len(self.waiting)})
 
@@ -166,12 +169,12 @@ class Durable:
 
     def complete(self, body: Json | None) -> Reply:
         """Done, from any status; a message still pending stays in the queue as a corpse."""
-        if body is None or missing(body, "messageId"):
-            return refusal(400, "messageId required")
-        found = self._find(body["messageId"])
+        if body is None:
+            return refusal(500, "Unexpected token in JSON")
+        found = self._find(body.get("messageId"))
         if found is None:
-            return refusal(404, "Message not found in memory")
-        if found["botParams"]:
+            return refusal(404, "Message not found in memory", success=False)
+        if "botParams" in found:
             found["botParams"] |= {"status": "complete", "completedAt": self._now()}
         return Reply(payload={"success": True})
 

@@ -111,10 +111,8 @@ class KV:
         if body is None:
             return refusal(500, "Failed to post comment", details="Unexpected token in JSON")
         text = body.get("text")
-        if not javascript.truthy(text) or (isinstance(text, str) and not javascript.fold(text)):
+        if not isinstance(text, str) or not javascript.fold(text):
             return refusal(400, "Comment text is required")
-        if not isinstance(text, str):
-            return refusal(500, "Failed to post comment", details="text.trim is not a function")
         if not first and self._limited(ip, host, str(body.get("domain", ""))):
             return self.too_many()
         message = self._message(body, text, host)
@@ -139,7 +137,7 @@ class KV:
             "color": body.get("color") or drawn,
             "domain": body.get("domain") or host or "unknown",
             "language": body.get("language") or "en",
-            "message-type": "AI" if body.get("message-type") == "AI" else "human",
+            "message-type": body.get("message-type") or "human",
             "misc": body.get("misc") or "",
         }
         if self.generation is not Generation.KV:
@@ -174,7 +172,7 @@ class KV:
         if body is None:
             return refusal(500, "Failed to update comment", details="Unexpected token in JSON")
         params = body.get("botParams")
-        if not isinstance(params, dict) or not isinstance(params.get("processed"), bool):
+        if not isinstance(params, dict) or "processed" not in params:
             return refusal(400, "Invalid update - only botParams.processed can be updated")
         found = self.shelf.find(message_id) if self._last else self.shelf.keys.get(f"comment:{message_id.partition('-')[0]}:{message_id}")
         if found is None:
@@ -193,18 +191,20 @@ class KV:
     async def queue(self, verb: Literal["claim", "complete", "fail"], body: Json | None) -> Reply:
         """The queue's verbs; none is atomic."""
         if body is None:
-            return refusal(500, "Failed to process queue request", details="Unexpected token in JSON")
+            return refusal(500, "Unexpected token in JSON", success=False)
         if missing(body, "messageId", *(("workerId",) if verb == "claim" else ())):
-            return refusal(400, "messageId and workerId required" if verb == "claim" else "messageId required")
+            return refusal(400, "messageId and workerId required" if verb == "claim" else "messageId required", success=False)
         found = self.shelf.find(body["messageId"])
         if found is None:
-            return refusal(404, "Message not found")
+            return refusal(404, "Message not found", success=False)
         params = found.get("botParams")
         if not isinstance(params, dict):
-            return refusal(500, f"Failed to {verb} message", details="Cannot set properties of undefined")
+            if verb == "claim":
+                return refusal(409, "Message status is undefined, not pending", success=False)
+            return refusal(500, "Cannot set properties of undefined (setting 'status')", success=False)
         if verb == "claim":
             if params.get("status") != "pending":
-                return refusal(409, f"Message status is {params.get('status')}, not pending")
+                return refusal(409, f"Message status is {params.get('status', 'undefined')}, not pending", success=False)
             change: Json = {"status": "processing", "claimedBy": body["workerId"], "claimedAt": self._now()}
         elif verb == "complete":
             change = {"status": "complete", "processed": True}

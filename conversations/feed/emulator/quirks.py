@@ -17,6 +17,8 @@ class Quirks:
     """The KV backends: longest time between reading the shared list and writing it, in which other writes are lost."""
     propagation_ms: float = 0.0
     """The KV backends: how late a write is seen by readers."""
+    idle_s: float = 0.0
+    """The newest backend: seconds without a request after which it forgets everything, 0 for never; the real one may after 10."""
     latency_ms: float = 0.0
     """Before every answer."""
     method: str = ""

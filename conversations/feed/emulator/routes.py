@@ -48,6 +48,7 @@ async def answer(store: Store, call: Call) -> Reply:
 def durable(store: Durable, call: Call) -> Reply:
     """The newest backend: errors are JSON, `/` is unknown."""
     body = call.body
+    store.asked()
     match call.method, call.path:
         case "GET", "/api/comments":
             return store.get(call.query)

@@ -12,8 +12,9 @@ import pytest
 from cluster.models import ClusterPolicy, Server
 from conversations.models import ConversationPolicy, Feed, Room
 from entities.models import Entity, RateLimit
-from swwbot_site.config import tables
+from swwbot_site.config import runner, tables
 from swwbot_site.config.document import Document, DocumentError, Part, parse
+from swwbot_site.retention.row import Retention
 
 DATA = Path(__file__).parents[2] / "data" / "config"
 WHOLE = {"id": "owl", "username": "Owl", "color": "001002003", "systemPrompt": "Who?", "rateLimits": {"maxPostsPerHour": 5}}
@@ -178,6 +179,10 @@ def test_a_september_entity_keeps_the_blob_format() -> None:
         ({"feeds": [{"url": "http://c/api"}, {"name": "b", "url": "http://c/api/"}]}, "$.feeds[1]", "has the url"),
         ({"feeds": [{"url": "http://c", "generation": "kv2"}]}, "$.feeds[0].generation", '"kv-queue"'),
         ({"botSettings": {"pollingInterval": 0}}, "$.botSettings.pollingInterval", "a time in milliseconds"),
+        ({"retention": {"messagesDays": -1}}, "$.retention.messagesDays", "from 0 to 2147483647"),
+        ({"retention": {"eventsDays": 1.5}}, "$.retention.eventsDays", "whole number"),
+        ({"retention": {"maxEvents": None}}, "$.retention.maxEvents", "is null"),
+        ({"retention": []}, "$.retention", "must be an object"),
         ({"queueSettings": {"defaultPriority": 100}}, "$.queueSettings.defaultPriority", "from 0 to 99"),
         ({"globalSettings": {"rateLimits": {"maxPostsPerDay": 0}}}, "$.globalSettings.rateLimits.maxPostsPerDay", "from 1"),
     ],
@@ -303,6 +308,7 @@ def test_every_column_an_operator_writes_has_a_key() -> None:
     assert columns(Room) == said_by(tables.ROOM) - {"entities"} | {"feed"}
     assert columns(Entity) == said_by(tables.ENTITY) | {"extra"}
     assert columns(ConversationPolicy) == set(tables.TALK) == said_by(tables.GLOBAL) - {"default_model"}
+    assert set(Retention.written()) == said_by(tables.RETENTION)
     assert {f"limits.{kind}" for kind in RateLimit.Kind.values} | {"limits.rules"} == {each.column for each in tables.LIMITS}
 
 
@@ -319,8 +325,9 @@ def test_the_words_of_choices_are_those_of_the_rows() -> None:
 
 def test_every_key_is_in_the_documentation() -> None:
     page = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text()
-    own = [each.key for table in (tables.SERVER, tables.CLUSTER, tables.FEED, tables.ROOM, tables.ENTITY, tables.TOP) for each in table]
-    inner = {"globalSettings": tables.GLOBAL, "botSettings": tables.BOT, "queueSettings": tables.QUEUE}
+    own = [each.key for table in (tables.SERVER, tables.CLUSTER, tables.FEED, tables.ROOM, tables.ENTITY, runner.TOP) for each in table]
+    inner = {"globalSettings": tables.GLOBAL, "botSettings": runner.BOT, "queueSettings": runner.QUEUE}
+    own += [each.key for each in tables.RETENTION]
     own += [f"{group}.{each.key}" for group, table in inner.items() for each in table if not each.key.startswith("rateLimits.")]
     assert [key for key in own if f"`{key}`" not in page] == []
 

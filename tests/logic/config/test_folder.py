@@ -71,23 +71,65 @@ def test_novembers_keys_are_read_under_their_names() -> None:
     assert owl.said["extra"] == {"modelServer": "ollama-hm", "addVariableToContext": "x"}
 
 
-def test_files_without_a_meaning_here_are_named_key_by_key() -> None:
+def test_novembers_sampling_is_sent_as_it_is_spelled_and_nothing_that_it_does_not_say() -> None:
+    sampling = {"temperature": 0.7, "max_tokens": 500, "top_p": 0.9, "top_k": 40, "min_p": 0.1, "repeat_penalty": 1.1}
+    document = read(ai_entities__owl={**OWL, **sampling, "frequency_penalty": 0.0})
+    (owl,) = document.of("entity")
+    assert owl.said.items() >= {**sampling, "frequency_penalty": 0.0}.items()
+    assert (owl.assumed["presence_penalty"], owl.assumed["user_prompt"], document.problems) == (None, "", ())
+    both = read(ai_entities__owl={**OWL, "topP": 0.5, "top_p": 0.9})
+    assert both.of("entity")[0].said["top_p"] == 0.5
+    assert [str(problem) for problem in both.problems] == ["ai-entities/owl.json: $.top_p has no effect: topP says 0.5"]
+    (october,) = read(config={"entities": [{**OWL, "id": "owl", "nom": 9}]}).of("entity")
+    assert not {"presence_penalty", "user_prompt"} & set(october.assumed)
+
+
+def test_what_is_no_entity_is_none_among_the_entities_either() -> None:
+    voices = {**OWL, "id": "god-mode", "specialHandler": "multiEntityBroadcast", "top_p": 0.3, "synthesisTimeout": 600}
+    document = read(
+        ai_entities__owl=OWL,
+        ai_entities__god_mode=voices,
+        ai_entities__eq_score={"id": "eq-score", "max_tokens": 20},
+        ai_entities__global={"globalFilterOut": ["Me:"]},
+    )
+    assert [part.name for part in document.of("entity")] == ["owl"]
+    assert document.of("conversation")[0].said == {"filter_out": ("Me:",)}
+    assert [problem.path for problem in document.problems] == ["ai-entities/eq-score.json: $", "ai-entities/god-mode.json: $"]
+    with pytest.raises(DocumentError, match="says globalFilterOut, which another file says too"):
+        read(ai_entities__global={"globalFilterOut": ["Me:"]}, **{"global": {"globalFilterOut": []}})
+
+
+@pytest.mark.parametrize("slug", ["god-mode", "eq-score", "global", "worker-config"])
+def test_an_entity_of_such_a_name_comes_back_from_its_export(slug: str) -> None:
+    files = folder.split({"entities": [{**OWL, "id": slug}]})
+    back = folder.parse(Bundle(files=tuple((name, text.encode()) for name, text in files.items())))
+    assert [part.name for part in back.of("entity")] == [slug]
+    assert back.problems == ()
+
+
+def test_a_quantization_is_called_as_the_file_calls_it() -> None:
+    offered = {"f16": {"modelPath": "eternal-f16", "enabled": True}, "q8_0": {"modelPath": ""}}
+    raw = {**OWL, "id": "owl", "baseModel": "eternal", "quantizations": offered}
+    for wanted, model in (("f16", "eternal-f16"), ("q8_0", "eternal@q8_0"), ("f32", "eternal@f32")):
+        (owl,) = read(config={"entities": [{**raw, "defaultQuantization": wanted}]}).of("entity")
+        assert owl.said["model"] == model
+
+
+def test_files_without_a_meaning_here_are_named() -> None:
     document = read(
         worker_config={"workerId": "w1", "backend": {"type": "ollama", "endpoint": "http://a"}, "polling": {"pollHumanAI": True}},
-        god_mode={"synthesizePrompt": "{entityResponses}", "ai-entities-to-include": 0, "mystery": 1},
+        god_mode={"synthesizePrompt": "{entityResponses}", "ai-entities-to-include": 0},
         eq_score={"max_tokens": 20},
         notes={"a": 1},
     )
     assert [problem.path for problem in document.problems] == [
         "notes.json",
+        "eq-score.json: $",
+        "god-mode.json: $",
         "worker-config.json: $.workerId",
         "worker-config.json: $.backend.type",
         "worker-config.json: $.backend.endpoint",
         "worker-config.json: $.polling.pollHumanAI",
-        "god-mode.json: $.synthesizePrompt",
-        'god-mode.json: $["ai-entities-to-include"]',
-        "god-mode.json: $.mystery",
-        "eq-score.json: $.max_tokens",
     ]
 
 

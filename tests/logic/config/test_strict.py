@@ -73,7 +73,18 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=20,
 )
-KEYS = ("lmStudioServers", "clusterSettings", "feeds", "entities", "globalSettings", "botSettings", "queueSettings", "version", "escapes")
+KEYS = (
+    "lmStudioServers",
+    "clusterSettings",
+    "feeds",
+    "entities",
+    "globalSettings",
+    "botSettings",
+    "queueSettings",
+    "retention",
+    "version",
+    "escapes",
+)
 DEEPER = ("id", "ip", "port", "url", "name", "username", "color", "rateLimits", "capabilities", "maxMemory", "quantizations", "stop", "nom")
 objects = st.dictionaries(st.sampled_from(DEEPER), anything, max_size=6)
 

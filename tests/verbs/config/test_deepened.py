@@ -123,6 +123,13 @@ def test_the_settings_of_all_entities_come_and_go(put: Put) -> None:
     assert (policy.require_human_s, policy.filter_out, policy.try_again) == (0, [], True)
 
 
+def test_an_entity_of_november_sends_nothing_that_it_does_not_say(put: Put) -> None:
+    put({"entities": [{**OWL, "top_p": 0.9, "modelServer": "ollama-hm"}, {**OWL, "id": "uhu", "username": "Uhu"}]})
+    owl, uhu = Entity.objects.order_by("slug")
+    assert (owl.top_p, owl.frequency_penalty, owl.presence_penalty, owl.user_prompt) == (0.9, None, None, "")
+    assert (uhu.top_p, uhu.frequency_penalty, uhu.presence_penalty, bool(uhu.user_prompt)) == (None, 0.3, 0.3, True)
+
+
 def test_an_import_that_says_nothing_of_it_makes_no_row(put: Put) -> None:
     put({"entities": [OWL]})
     assert not ConversationPolicy.objects.exists()

@@ -6,17 +6,18 @@ from typing import Any
 import pytest
 
 from cluster.address import endpoint, timeouts
+from cluster.ahead import interval
 from cluster.catalogue import spent
-from cluster.models import Generation, Server
+from cluster.models import ClusterPolicy, Generation, Server
 from cluster.plan import policy_view, view
-from cluster.probe import _interval
 from conversations import cycle
 from conversations import post as post_verb
 from conversations.models import Feed, Room
 from entities import spend
 from entities.models import Entity
-from swwbot_site.config import tables
+from swwbot_site.config import idle, runner, tables
 from swwbot_site.config.apply import Diff
+from swwbot_site.config.problems import step
 from swwbot_site.lib import clock
 from tests import build
 from tests.logic.conversations.values import MS, bot
@@ -38,6 +39,8 @@ from tests.verbs.config.effects import (
     wish,
     within,
 )
+from tests.verbs.retention.ages import whole
+from tests.verbs.retention.test_what_stays import GOES
 
 Put = Callable[..., Diff]
 AT_LARGE = {"responseChance": 1}
@@ -46,6 +49,12 @@ JOINED = {"promptFormat": "joined"}
 HI = [{"role": "user", "content": "Warm?"}, {"role": "assistant", "content": "Warm!"}]
 SIMILAR = "The owl sits in the old oak tree on the hill tonight and looks at the moon"
 BOT: Any = {"kind": "AI", "username": "Crow"}
+
+
+def looks(policy: ClusterPolicy) -> float:
+    """Seconds between two looks at a server."""
+    return interval(policy.reconcile_interval_s, policy.monitor, policy.health_check_interval_s)
+
 
 ENTITY: dict[str, Case] = {
     "id": Case("uhu", answers(params={"entity": "uhu"}), False, True),
@@ -73,6 +82,12 @@ ENTITY: dict[str, Case] = {
     "temperature": Case(0.6, body("sampling", "temperature"), None, 0.6),
     "maxTokens": Case(77, body("max_tokens"), None, 77),
     "max_tokens": Case(77, body("max_tokens"), None, 77),
+    "top_p": Case(0.5, body("sampling", "top_p"), None, 0.5),
+    "top_k": Case(40, body("sampling", "top_k"), None, 40),
+    "min_p": Case(0.05, body("sampling", "min_p"), None, 0.05),
+    "repeat_penalty": Case(1.42, body("sampling", "repeat_penalty"), None, 1.42),
+    "frequency_penalty": Case(0.1, body("sampling", "frequency_penalty"), 0.3, 0.1),
+    "presence_penalty": Case(0.1, body("sampling", "presence_penalty"), 0.3, 0.1),
     "topP": Case(0.5, body("sampling", "top_p"), None, 0.5),
     "topK": Case(40, body("sampling", "top_k"), None, 40),
     "minP": Case(0.05, body("sampling", "min_p"), None, 0.05),
@@ -143,9 +158,9 @@ CLUSTER: dict[str, Case] = {
     "firstTokenTimeout": Case(7000, lambda row: timeouts(row).first_token_s, 120.0, 7.0),
     "requestTimeout": Case(7000, lambda row: timeouts(row).idle_s, 60.0, 7.0),
     "totalTimeout": Case(7000, lambda row: timeouts(row).total_s, 600.0, 7.0),
-    "healthMonitor": Case(True, _interval, 30.0, 10.0),
-    "healthCheckInterval": Case(7000, _interval, 30.0, 7.0),
-    "reconcileInterval": Case(7000, _interval, 30.0, 7.0),
+    "healthMonitor": Case(True, looks, 30.0, 10.0),
+    "healthCheckInterval": Case(7000, looks, 30.0, 7.0),
+    "reconcileInterval": Case(7000, looks, 30.0, 7.0),
 }
 
 CLUSTER_SHOWN: dict[str, Shown] = {
@@ -199,6 +214,19 @@ GLOBAL_SHOWN: dict[str, Shown] = {
     "initContext": Shown({"messages": HI}, "warmup", HI, f"{TALKING}composing.py"),
     "secondTry": Shown(False, "try_again", False, f"{TALKING}cleaning.py"),
 }
+
+KEPT = {
+    "messagesDays": ("messages", GOES["a message that nobody answered"]),
+    "detailsDays": ("verdicts", GOES["a message that nobody answered"]),
+    "requestsDays": ("requests", GOES["a request"]),
+    "permitsDays": ("permits", GOES["a permit"]),
+    "placementsDays": ("placements", GOES["a model that left memory"]),
+    "eventsDays": ("events", GOES["an event"]),
+    "maxEvents": ("events", lambda: [build.event() for _ in range(11)]),
+    "deliveriesDays": ("deliveries", GOES["a delivery"]),
+    "recordsDays": ("engines", GOES["an engine that ended"]),
+}
+"""What goes when 10 are kept, and what makes some of it that is older than 10 days, or more than 10."""
 
 GLOBAL: dict[str, Case] = {
     "globalFilterOut": Case(["Indeed, "], common("Indeed, it is late."), "Indeed, it is late.", "it is late."),
@@ -294,6 +322,17 @@ def test_a_limit_refuses_a_second_post(put: Put, key: str, whose: str) -> None:
     assert spend.reserve(owl.pk, now).permit_id is not None
 
 
+@pytest.mark.parametrize("key", KEPT)
+def test_what_is_kept_for_fewer_days_goes(put: Put, key: str) -> None:
+    what, made = KEPT[key]
+    forever = {field.key: 0 for field in tables.RETENTION}
+    made()
+    put({"retention": forever})
+    assert not whole()
+    put({"retention": {**forever, key: 10}})
+    assert whole()[what] > 0
+
+
 def test_a_request_is_queued_for_the_server_and_with_the_sharing_that_the_entity_says(put: Put) -> None:
     build.model(key="maker/small")
     said = {"preferredServer": "mini", "cacheAnswers": False, "model": "maker/small", "defaultPriority": 7}
@@ -363,13 +402,12 @@ TABLES: Mapping[str, tuple[Any, set[str]]] = {
     "cluster": (tables.CLUSTER, {*CLUSTER, *CLUSTER_SHOWN}),
     "feed": (tables.FEED, {*FEED_SHOWN}),
     "room": (tables.ROOM, {*ROOM_SHOWN}),
+    "retention": (tables.RETENTION, {*KEPT}),
     "global": (tables.GLOBAL, {*GLOBAL, *GLOBAL_SHOWN, *LIMITS}),
-    "bot": (tables.BOT, set()),
-    "queue": (tables.QUEUE, set()),
-    "top": (tables.TOP, set()),
-    "worker": (tables.WORKER, set()),
-    "god": (tables.GOD, set()),
-    "eq": (tables.EQ, set()),
+    "bot": (runner.BOT, set()),
+    "queue": (runner.QUEUE, set()),
+    "top": (runner.TOP, set()),
+    "worker": (idle.WORKER, set()),
 }
 
 
@@ -393,8 +431,9 @@ PLACES: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 @pytest.mark.parametrize(("name", "key"), [(name, key) for name, key in DEAD if name in PLACES])
 def test_a_key_without_effect_says_so(name: str, key: str) -> None:
     found = effects.document(PLACES[name](nested(key, 1)))
-    assert any(problem.path.endswith(key.rpartition(".")[2]) and "has no effect: " in problem.text for problem in found.problems)
+    named = step("$", key.rpartition(".")[2])[1:]
+    assert any(problem.path.endswith(named) and "has no effect: " in problem.text for problem in found.problems)
 
 
 def test_files_without_effect_are_the_only_other_place_of_dead_keys() -> None:
-    assert {name for name, _ in DEAD} == {*PLACES, "worker", "god", "eq"}  # tests/logic/config/test_folder.py shows those
+    assert {name for name, _ in DEAD} == {*PLACES, "worker"}  # tests/logic/config/test_folder.py shows those

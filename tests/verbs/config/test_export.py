@@ -147,6 +147,7 @@ documents = st.fixed_dictionaries(
                 "secondTry": st.booleans(),
             },
         ),
+        "retention": st.fixed_dictionaries({}, optional={"messagesDays": st.integers(0, 2**31 - 1), "maxEvents": counts}),
         "botSettings": st.fixed_dictionaries({"pollingInterval": times}),
         "feeds": st.lists(
             st.fixed_dictionaries(

@@ -25,7 +25,7 @@ async def web() -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def client(web: httpx.AsyncClient) -> Client:
-    return Client(web, total_s=5)
+    return Client(web, total_s=30)
 
 
 @pytest.fixture

@@ -69,6 +69,12 @@ def test_without_word_of_patch_it_is_september():
     assert detect(*start, reply(b"", 405)) is Generation.KV
 
 
+def test_a_bare_list_of_what_waits_is_the_last_kv_in_its_first_days():
+    assert detect(reply(b"[]"), reply(b"[]")) is Generation.KV_QUEUE
+    with pytest.raises(errors.Unrecognised):
+        detect(reply(b'{"messages":[],"version":"1"}'), reply(b"[]"))
+
+
 async def test_no_backend_at_the_address_is_an_error(client: Client, emulate: Emulate):
     emulator, _ = await emulate(Generation.DO)
     with pytest.raises(errors.Misaddressed):

@@ -14,8 +14,8 @@ async def test_the_newest_backend_accepts_anything_and_answers_shortly(meet):
     assert set(answer) == {"id", "timestamp", "status"}
     assert len(answer["id"]) == 10
     (stored,) = (await peer("GET", "/api/comments")).json()["messages"]
-    assert "text" not in stored
-    assert (stored["domain"], stored["message-type"], stored["context"], stored["botParams"]) == ("saywhatwant.app", "human", None, None)
+    assert not {"text", "username", "color", "botParams"} & set(stored)
+    assert (stored["domain"], stored["message-type"], stored["context"]) == ("saywhatwant.app", "human", None)
     assert (await peer("POST", "/api/comments", None, content=b"{")).status_code == 500
 
 
@@ -63,7 +63,7 @@ async def test_a_score_adds_up_each_time(meet):
         answer = (await peer("PATCH", f"/api/comments/{EPOCH}-x", {"eqScore": score, "text": "b"})).json()
         assert (answer["success"], answer["globalScore"], answer["message"]["text"]) == (True, total, "a")
     reply = await peer("PATCH", "/api/comments/unknown", {"eqScore": 1})
-    assert (reply.status_code, reply.json()) == (404, {"error": "Message not found in memory"})
+    assert (reply.status_code, reply.json()) == (404, {"success": False, "error": "Message not found in memory"})
 
 
 async def test_the_newest_queue_answers_in_its_words(meet):
@@ -71,16 +71,48 @@ async def test_the_newest_queue_answers_in_its_words(meet):
     empty = (await peer("POST", "/api/queue/claim-next", {"workerId": "w"})).json()
     assert empty == {"success": False, "message": None, "reason": "no_pending_messages", "totalPending": 0, "remainingPending": 0}
     assert (await peer("POST", "/api/queue/claim-next", {})).status_code == 400
-    assert (await peer("POST", "/api/queue/claim", {"messageId": "a"})).status_code == 400
-    assert (await peer("POST", "/api/queue/complete", {})).status_code == 400
+    assert (await peer("POST", "/api/queue/claim", {})).status_code == 404
+    assert (await peer("POST", "/api/queue/complete", {})).status_code == 404
+    for verb in ("claim", "claim-next", "complete"):
+        assert (await peer("POST", f"/api/queue/{verb}", None, content=b"{")).status_code == 500
     await peer.say("a", "b", botParams={"entity": "sage"})
     assert (await peer("POST", "/api/queue/complete", {"messageId": f"{EPOCH}-x"})).json() == {"success": True}
+    listed = (await peer("GET", "/api/queue/pending")).json()["pending"]
+    assert [one["botParams"]["status"] for one in listed] == ["complete", "pending"]
     corpse = await peer("POST", "/api/queue/claim", {"messageId": f"{EPOCH}-x", "workerId": "w"})
     assert (corpse.status_code, corpse.json()["error"]) == (409, "Message status is complete, not pending")
     broken = await peer("POST", "/api/queue/claim-next", {"workerId": "w"})
     assert (broken.status_code, broken.json()["error"][:27]) == (500, "Body has already been used.")
     taken = (await peer("POST", "/api/queue/claim-next", {"workerId": "w"})).json()
     assert (taken["message"]["text"], taken["totalPending"], taken["remainingPending"]) == ("b", 1, 0)
+
+
+async def test_what_an_ai_posts_is_complete_and_nothing_is_checked(meet):
+    peer = await meet(F)
+    ai = {
+        "message-type": "AI",
+        "username": "Sage",
+        "context": "no list",
+        "eqScore": "high",
+        "botParams": {"entity": "sage", "status": "pending"},
+    }
+    await peer.say("a", **ai)
+    await peer.say("a", **{"message-type": "robot", "botParams": "sage", "id": 7, "timestamp": "soon"})
+    (one,) = (await peer("GET", "/api/comments")).json()["messages"]
+    assert (one["context"], one["eqScore"], one["username"], "color" in one) == ("no list", "high", "Sage", False)
+    assert (one["botParams"]["status"], one["botParams"]["completedAt"], one["botParams"]["humanUsername"]) == ("complete", EPOCH, "Sage")
+    assert (await peer("GET", "/emulator/state")).json()["messages"][1]["message-type"] == "robot"
+    assert (await peer("GET", "/api/queue/pending")).json()["pending"] == []
+
+
+async def test_the_newest_backend_forgets_everything_when_nobody_asks_for_long(meet):
+    clock = [EPOCH]
+    peer = await meet(F, quirks={"idle_s": 10.0}, now=lambda: clock[0])
+    await peer.say("a", botParams={"entity": "sage"})
+    for pause, left in ((9_000, 1), (10_000, 1), (10_001, 0)):
+        clock[0] += pause
+        assert len((await peer("GET", "/api/comments")).json()["messages"]) == left
+    assert (await peer("GET", "/api/queue/pending")).json()["pending"] == []
 
 
 async def test_anybody_may_purge_the_newest_backend(meet):

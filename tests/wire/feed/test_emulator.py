@@ -148,6 +148,6 @@ def test_the_command_runs_until_it_is_told_to_stop(number: signal.Signals):
         root = process.stdout.readline().split(", to watch at ")[1].split("/chat")[0]
         state = json.loads(httpx.get(root + "/emulator/state", trust_env=False).text)
         process.send_signal(number)
-        assert process.wait(timeout=2) == 0
+        assert process.wait(timeout=30) == 0
     assert state["generation"] == "kv"
     assert state["quirks"]["race_ms"] == 5

@@ -96,12 +96,11 @@ async def test_september_keeps_what_it_keeps(meet):
 @pytest.mark.parametrize("generation", KVS)
 async def test_a_kv_backend_refuses_what_is_no_message(meet, generation):
     peer = await meet(generation)
-    for body in ({}, {"text": ""}, {"text": " \n "}):
+    for body in ({}, {"text": ""}, {"text": " \n "}, {"text": 5}, {"text": ["a"]}):
         reply = await peer("POST", "/api/comments", body)
         assert (reply.status_code, reply.json()) == (400, {"error": "Comment text is required"})
     reply = await peer("POST", "/api/comments", None, content=b"{not json")
     assert (reply.status_code, reply.json()["error"]) == (500, "Failed to post comment")
-    assert (await peer("POST", "/api/comments", {"text": 5})).status_code == 500
 
 
 @pytest.mark.parametrize("generation", KVS)
@@ -205,7 +204,7 @@ async def test_the_last_kv_answers_its_queue(meet):
         ("complete", {"messageId": "a"}, 404, "Message not found"),
     ]:
         reply = await peer("POST", f"/api/queue/{path}", body)
-        assert (reply.status_code, reply.json()["error"]) == (status, said)
+        assert (reply.status_code, reply.json()) == (status, {"success": False, "error": said})
     key = {"messageId": f"{EPOCH}-x", "workerId": "w"}
     assert (await peer("POST", "/api/queue/claim", key)).json()["message"]["botParams"]["claimedBy"] == "w"
     again = await peer("POST", "/api/queue/claim", key)
