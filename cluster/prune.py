@@ -1,4 +1,5 @@
-"""What of the cluster's past goes when it is old: requests, what was heavy in them, models that left memory, calls for servers.
+"""What of the cluster's past goes when it is old: requests, what was heavy in them, models that left memory, names of models that
+nobody has, calls for servers.
 
 A request stays while anything refers to it: an answer, a voice, a seat, or an equal request that was answered with it; and a placement
 while a request that ran on it is kept. Whoever deletes those deletes the way for these.
@@ -9,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from django.db.models import Exists, F, Func, JSONField, OuterRef, Q
 
 from cluster.logic.lifecycle import ENDED, HELD, GenerationState
-from cluster.models import Generation, Notice, Placement
+from cluster.models import ClusterPolicy, Generation, LanguageModel, Notice, Placement
 from swwbot_site.lib.pruning import Chosen, Cut, erase, referred, some, walk
 
 
@@ -48,6 +49,20 @@ def placements(cut: Cut) -> Chosen:
 def vacate(ids: Sequence[int]) -> dict[str, int]:
     """Delete placements."""
     return {"placements": erase(Placement, ids)}
+
+
+def models(cut: Cut, named: Callable[[], Collection[str]]) -> Chosen:
+    """Names that were noted and that no server has: nothing is known of them, nothing refers to them; `named` are those still in use."""
+    said = ~Q(aliases=[]) | Q(successor__isnull=False) | Q(context_length__isnull=False) | Q(cache_ttl_s__isnull=False)
+    used = {name.strip().lower() for name in (*named(), ClusterPolicy.current().default_model)}
+    noted = LanguageModel.objects.filter(size_source=LanguageModel.SizeSource.GUESS)
+    rows = noted.exclude(said | Q(expected_at__gte=cut.before) | Q(key__in=used) | referred(LanguageModel))
+    return some(rows, cut)
+
+
+def unname(ids: Sequence[int]) -> dict[str, int]:
+    """Delete models."""
+    return {"models": erase(LanguageModel, ids)}
 
 
 def notices(cut: Cut) -> Chosen:

@@ -45,7 +45,7 @@ def reset(entity_id: int | None, kind: str | None, who: str, *, feed: int | None
         what = f"{kind} limits" if kind else "limits"
         text = f"The {what} {whose} begin anew: {n} post{'' if n == 1 else 's'} forgiven"
         say("limits.reset", text, subject=f"entity:{slug}" if slug else "", who=who, limits=kind or "all", feed=feed, posts=n)
-        wake(Channel.LISTEN)
+        wake(Channel.LIMITS, Channel.LISTEN)
     return n
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from entities.logic.lifecycle import PermitState
 from entities.logic.quota import Rule
-from entities.models import Permit, RateLimit
+from entities.models import Entity, Permit, RateLimit
 from swwbot_site.lib.pruning import Chosen, Cut, erase, referred, walk
 
 SPARE: Final = timedelta(days=1)
@@ -32,3 +32,8 @@ def permits(cut: Cut, now: datetime) -> Chosen:
 def erased(ids: Sequence[int]) -> dict[str, int]:
     """Delete permits."""
     return {"permits": erase(Permit, ids)}
+
+
+def models() -> set[str]:
+    """The models that entities ask for, switched off or not."""
+    return set(Entity.objects.values_list("model", flat=True))

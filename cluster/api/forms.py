@@ -7,6 +7,23 @@ from rest_framework import serializers
 from cluster.models import ClusterPolicy, LanguageModel, Server
 from swwbot_site.lib.forms import Form, RowForm, Texts
 
+DESCRIBED = (
+    "name",
+    "url",
+    "dialect",
+    "budget_gb",
+    "slots",
+    "formats",
+    "preferred_models",
+    "max_models",
+    "region",
+    "weight",
+    "price_in",
+    "price_out",
+    "daily_budget",
+)
+"""What the owner of a server says of it, and everybody may see."""
+
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "frequency_penalty", "presence_penalty")
 
 
@@ -19,22 +36,7 @@ class ServerForm(RowForm[Server]):
 
     class Meta:
         model = Server
-        fields = (
-            "name",
-            "url",
-            "token",
-            "dialect",
-            "budget_gb",
-            "slots",
-            "formats",
-            "preferred_models",
-            "max_models",
-            "region",
-            "weight",
-            "price_in",
-            "price_out",
-            "daily_budget",
-        )
+        fields = ("token", *DESCRIBED)
 
 
 class ModelForm(RowForm[LanguageModel]):

@@ -3,6 +3,7 @@
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from cluster.api.forms import DESCRIBED
 from cluster.models import ClusterPolicy, Generation, LanguageModel, Offer, Placement, Server
 
 
@@ -16,19 +17,7 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
         model = Server
         fields = (
             "id",
-            "name",
-            "url",
-            "dialect",
-            "budget_gb",
-            "slots",
-            "formats",
-            "preferred_models",
-            "max_models",
-            "region",
-            "weight",
-            "price_in",
-            "price_out",
-            "daily_budget",
+            *DESCRIBED,
             "pool",
             "withdrawn_at",
             "enabled",

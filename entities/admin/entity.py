@@ -35,6 +35,7 @@ class Limits(Inline):
 class EntityAdmin(Anew, Past, SimpleHistoryAdmin, Waking):  # type: ignore[misc]
     """Every change is kept as a version; switching goes through the verb, so that it is told and takes effect at once."""
 
+    empty = "Add a persona that speaks; or import a configuration under Running, Imports."
     form = EntityForm
     change_form_outer_before_template = "entities/beside.html"
     inlines = (Limits,)

@@ -20,6 +20,7 @@ from swwbot_site.lib.adminkit import STATES, Record, Waking, column
 class RateLimitAdmin(Anew, SimpleHistoryAdmin, Waking):  # type: ignore[misc]
     """Of one entity, or of all together when none is named; anywhere, or in one feed. Every change is kept."""
 
+    empty = "Nobody is limited. A limit is of one entity, or of all together."
     actions = ("anew",)
     list_display = ("whose", "where", "rule", "remaining", "free")
     list_display_links = ("whose",)
@@ -96,6 +97,7 @@ class RateLimitAdmin(Anew, SimpleHistoryAdmin, Waking):  # type: ignore[misc]
 class PermitAdmin(Record):
     """Posts reserved, spent, given back, or forgiven."""
 
+    empty = "Each post that an entity may make stands here; limits are counted from it."
     list_display = ("id", "entity", "feed", "badge", "reserved_at", "settled_at")
     list_filter = ("state", ("entity", AutocompleteSelectFilter), ("feed", AutocompleteSelectFilter))
     search_fields = ("=id", "entity__slug")

@@ -15,6 +15,7 @@ from swwbot_site.api import access  # noqa: F401 - importing it registers it
 from swwbot_site.api.configuration import ConfigurationView
 from swwbot_site.api.happenings import EventView
 from swwbot_site.api.hooks import DeliveryView, WebhookView
+from swwbot_site.api.keeping import RetentionView
 from swwbot_site.api.status import StatusView
 from swwbot_site.api.tokens import TokenView
 from swwbot_site.lib.apikit import Router
@@ -34,6 +35,7 @@ router.register("replies", ReplyView)
 router.register("ensembles", EnsembleView)
 router.register("conversation-policy", TalkView, basename="conversation-policy")
 router.register("posting", PostingView, basename="posting")
+router.register("retention", RetentionView, basename="retention")
 router.register("configuration", ConfigurationView, basename="configuration")
 router.register("engines", EngineView)
 router.register("events", EventView)

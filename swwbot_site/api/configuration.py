@@ -21,7 +21,10 @@ USUAL: Final = "api"
 """What an import without a name is called."""
 
 
-READING: Final = "entities.view_entity entities.view_ratelimit cluster.view_server cluster.view_clusterpolicy conversations.view_feed"
+READING: Final = (
+    "entities.view_entity entities.view_ratelimit cluster.view_server cluster.view_clusterpolicy conversations.view_feed"
+    " swwbot_site.view_retention"
+)
 WRITING: Final = " ".join(rights.IMPORTING)
 """A file holds all of these, so whoever reads or writes one needs the right to each."""
 

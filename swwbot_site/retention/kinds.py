@@ -45,6 +45,8 @@ def kinds(policy: Retention, now: datetime, *, marked: bool = True) -> Iterator[
         yield Kind(name="requests", choose=cluster.requests, remove=cluster.forget), since(days)
     if days := policy.placements_days:
         yield Kind(name="placements", choose=cluster.placements, remove=cluster.vacate), since(days)
+    if days := policy.requests_days:  # a name was noted with a request, and goes when the last one has gone
+        yield Kind(name="models", choose=partial(cluster.models, named=entities.models), remove=cluster.unname), since(days)
     if days := policy.permits_days:
         yield Kind(name="permits", choose=partial(entities.permits, now=now), remove=entities.erased), since(days)
     if days := policy.details_days:

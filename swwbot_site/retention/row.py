@@ -1,5 +1,7 @@
 """How long rows are kept, which people decide, and how far throwing away has come."""
 
+from typing import Self
+
 from django.db import models
 from django.db.models import Q
 
@@ -52,3 +54,14 @@ class Retention(models.Model):
 
     def __str__(self) -> str:
         return "retention"
+
+    @classmethod
+    def written(cls) -> tuple[str, ...]:
+        """The columns that people decide."""
+        return tuple(field.name for field in cls._meta.concrete_fields if field.editable)
+
+    @classmethod
+    def locked(cls) -> Self:
+        """The row, made if it was not there, until the running transaction ends. A step of throwing away is waited for."""
+        cls.objects.get_or_create(pk=1)
+        return cls.objects.select_for_update(no_key=True).get(pk=1)

@@ -1,5 +1,7 @@
 """Old rows go while others work on them: an answer is wanted again, a poll brings them once more, a question is put about them."""
 
+import json
+
 import pytest
 from django.db import IntegrityError
 
@@ -13,6 +15,7 @@ from conversations.logic.haul import Haul, Target
 from conversations.models import Ensemble, Feed, Message, Reply
 from conversations.requeue import Refused, requeue
 from entities.models import Permit
+from swwbot_site.config.apply import apply
 from swwbot_site.lib import clock
 from swwbot_site.models import Event
 from swwbot_site.retention import rounds
@@ -137,3 +140,24 @@ def test_a_question_about_an_old_message_is_put_or_refused() -> None:
     assert sorted(begun) == sorted(Ensemble.objects.values_list("pk", flat=True))
     assert Message.objects.count() == len(begun)
     assert not Generation.objects.exists()
+
+
+def test_a_file_that_says_how_long_rows_are_kept_is_imported_beside_a_round() -> None:
+    feed = ages.feed()
+    ages.policy()
+    imported: list[int] = []
+
+    def work(worker: int) -> None:
+        for n in range(1, 21):
+            if worker == 0:
+                Retention.objects.update(kind="", due_at=None)
+                rounds.advance(clock.now())  # the first step of a round: it moves the mark of the feed
+            else:
+                days = 1000 * worker + n
+                tree = {"feeds": [{"name": feed.name, "url": feed.url, "maxText": days}], "retention": {"messagesDays": days}}
+                apply(json.dumps(tree).encode(), "config.json")
+                imported.append(days)
+
+    at_once(3, work)
+    assert len(imported) == 40
+    assert Feed.objects.get().max_text == Retention.objects.get().messages_days

@@ -9,7 +9,7 @@ LISTS = (
     *("servers", "models", "placements", "generations", "entities", "limits", "feeds", "messages", "replies", "ensembles"),
     *("engines", "events", "tokens", "webhooks", "deliveries"),
 )
-THINGS = ("status", "policy", "conversation-policy", "posting", "configuration")
+THINGS = ("status", "policy", "conversation-policy", "posting", "retention", "configuration")
 NASTY = "<script>alert(1)</script> \" ' & \u2028 {{ 7*7 }}"
 
 

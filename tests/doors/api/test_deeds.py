@@ -13,6 +13,8 @@ from entities import versions
 from entities.models import Entity, RateLimit
 from swwbot_site.lib import clock
 from swwbot_site.lib.events import Happening
+from swwbot_site.retention import rounds
+from swwbot_site.retention.row import Retention
 from tests import build
 
 V1 = "/api/v1/"
@@ -159,6 +161,36 @@ def test_the_policies_are_changed(browser: Client) -> None:
     for bad in ({"filter_out": [""]}, {"filter_out": "x"}, {"warmup": [{"role": "king", "content": "x"}]}, {"stopped": True}):
         send(browser, "patch", "conversation-policy/", bad, 400)
     assert not ConversationPolicy.current().stopped
+
+
+def test_how_long_rows_are_kept_is_changed_and_looking_makes_no_row(
+    browser: Client, heard: list[Happening], django_capture_on_commit_callbacks: Any
+) -> None:
+    before = send(browser, "get", "retention/")
+    assert (before["messages_days"], before["events_most"], before["kind"], before["gone"]) == (90, 200_000, "", {})
+    assert not Retention.objects.exists()
+    rounds.begin(clock.now())
+    rounds.advance(clock.now())  # an engine is at it
+    running = Retention.objects.get()
+    with django_capture_on_commit_callbacks(execute=True):
+        told = send(browser, "patch", "retention/", {"messages_days": 7, "events_most": 0})
+    assert (told["messages_days"], told["events_most"], told["details_days"]) == (7, 0, 30)
+    assert (told["kind"], Retention.objects.get().positions) == (running.kind, running.positions) != ("", {})
+    for wrong in (
+        {"messages_days": -1},
+        {"messages_days": 2**31},
+        {"messages_days": 1.5},
+        {"messages_days": None},
+        {"kind": ""},
+        {"id": 2},
+    ):
+        send(browser, "patch", "retention/", wrong, 400)
+    row = Retention.objects.get()
+    assert (row.messages_days, row.kind) == (7, running.kind)
+    with django_capture_on_commit_callbacks(execute=True):
+        send(browser, "patch", "retention/", {"messages_days": 7})
+    said = [one.text for one in heard if one.subject == "policy:retention"]
+    assert said == ["admin changed messages_days, events_most of the retention"]
 
 
 def test_posting_is_stopped_and_resumed_by_the_first_who_asks(browser: Client) -> None:

@@ -63,6 +63,7 @@ WRITTEN = {
     "webhooks": "post patch delete",
     "policy": "patch",
     "conversation-policy": "patch",
+    "retention": "patch",
     "configuration": "post",
 }
 

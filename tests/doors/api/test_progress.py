@@ -70,7 +70,7 @@ def heard(look: streams.Look, still: Callable[[], bool] = lambda: True) -> list[
     async def listen() -> list[bytes]:
         return [part async for part in streams.told(look, still)]
 
-    return asyncio.run(asyncio.wait_for(listen(), 20))
+    return asyncio.run(asyncio.wait_for(listen(), 60))
 
 
 @pytest.fixture(autouse=True)

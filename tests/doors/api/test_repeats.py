@@ -88,7 +88,7 @@ class Slow:
     def on_step(self, step: str) -> None:
         if step == "stop.inside":
             self.inside.set()
-            self.go.wait(20)
+            self.go.wait(60)
 
 
 @pytest.fixture
@@ -114,12 +114,12 @@ def test_while_it_is_being_done_the_same_key_is_told_so(slow: Slow) -> None:
     thread = threading.Thread(target=first)
     thread.start()
     try:
-        assert slow.inside.wait(20)
+        assert slow.inside.wait(60)
         response = post(client, "posting/stop/", {}, "k")
         assert (response.status_code, response.json()["code"]) == (409, "idempotency_underway")
     finally:
         slow.go.set()
-        thread.join(20)
+        thread.join(60)
     assert said == [200]
     assert post(client, "posting/stop/", {}, "k")["Idempotency-Replayed"] == "true"
     assert stop.resume("test")

@@ -96,6 +96,7 @@ DEEDS: list[tuple[str, str, str]] = [
     ("administer", "post", "servers/"),
     ("administer", "patch", "policy/"),
     ("administer", "patch", "conversation-policy/"),
+    ("administer", "patch", "retention/"),
     ("administer", "delete", "entities/x/"),
     ("administer", "post", "entities/x/rollback/"),
     ("administer", "post", "configuration/"),

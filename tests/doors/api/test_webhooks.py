@@ -191,7 +191,7 @@ class Receiver:
 
     def close(self) -> None:
         self.server.shutdown()
-        self.thread.join(10)
+        self.thread.join(60)
         self.server.server_close()
 
 
@@ -291,7 +291,7 @@ def test_an_engine_tells_every_event_in_order(receivers: list[Receiver]) -> None
         for number in range(5):
             say("test.happened", f"number {number}", subject="test:1", number=number)
         with receiver.full:
-            assert receiver.full.wait_for(lambda: len(receiver.got) >= 5, 20)
+            assert receiver.full.wait_for(lambda: len(receiver.got) >= 5, 60)
         until(lambda: Delivery.objects.filter(state="delivered").count() == 5)
     told = [json.loads(body) for _, body in receiver.got]
     assert [one["data"]["detail"]["number"] for one in told] == list(range(5))

@@ -9,9 +9,9 @@ from django.contrib.sessions.models import Session
 from django.db.models import Model
 from django_q.models import Task
 
-from cluster import read
+from cluster import queue, read
 from cluster.hurry import NotQueued, again
-from cluster.models import Generation, Placement
+from cluster.models import Generation, LanguageModel, Placement
 from conversations.models import Ensemble, Feed, Message, Reply, Voice
 from conversations.requeue import Refused, requeue
 from conversations.strikes import count
@@ -129,6 +129,19 @@ STAYS: dict[str, Callable[[], Model]] = {
     "a request of an answer that is kept": lambda: ages.reply(1, generation=old_generation()).generation,
     "a request of a voice that is kept": spoken,
     "a request whose answer others got": followed,
+    "a model that a server lists": lambda: build.offer(model=build.model(key="listed", size_source="guess")).model,
+    "a model that a kept request asked for": lambda: build.generation(model=queue.resolve("asked")).model,
+    "a model that an entity asks for": lambda: (build.entity(model=" Named "), queue.resolve("named"))[1],
+    "a model that a disabled entity asks for": lambda: (build.entity(model="off", enabled=False), queue.resolve("off"))[1],
+    "the default model": lambda: (build.policy(default_model="Usual"), queue.resolve(""))[1],
+    "a model of a size set by hand": lambda: build.model(key="sized", size_source="operator"),
+    "a model of a size that a server told": lambda: build.model(key="told"),
+    "a model with another name": lambda: build.model(key="also", size_source="guess", aliases=["too"]),
+    "a model with a context set by hand": lambda: build.model(key="long", size_source="guess", context_length=4096),
+    "a model whose answers are not shared": lambda: build.model(key="fresh", size_source="guess", cache_ttl_s=0),
+    "a model that has a successor": lambda: build.model(key="old", size_source="guess", successor=build.offer().model),
+    "a model that is a successor": lambda: build.model(key="older", size_source="guess", successor=build.model(key="new")).successor,
+    "a model that was mentioned lately": lambda: build.model(key="soon", size_source="guess", expected_at=ago(1)),
     "a model in memory": lambda: build.placement(created_at=ago()),
     "a model that loads": lambda: build.placement(state="loading", created_at=ago()),
     "a model that left memory lately": lambda: build.placement(state="gone", created_at=ago(), ended_at=ago(1)),
@@ -181,6 +194,9 @@ GOES: dict[str, Callable[[], Model]] = {
     "a voice": lambda: voiced()[1],
     "a model that left memory": lambda: build.placement(state="gone", created_at=ago(), ended_at=ago()),
     "a load that failed": lambda: build.placement(state="failed", created_at=ago(), ended_at=ago()),
+    "a name that no server knows": lambda: queue.resolve("nobody/has-this-70b"),
+    "a name that was mentioned long ago": lambda: build.model(key="once", size_source="guess", expected_at=ago()),
+    "a name whose requests go": lambda: old_generation(model=queue.resolve("asked-long-ago")).model,
     "a permit": lambda: build.permit(state="refunded", reserved_at=ago(), settled_at=ago()),
     "a permit whose answer goes": lambda: ages.reply(permit=build.permit(state="spent", reserved_at=ago(), settled_at=ago())).permit,
     "an event": lambda: build.event(at=ago()),
@@ -225,6 +241,13 @@ def test_nothing_goes_before_it_is_counted() -> None:
     assert Message.objects.filter(pk=said.pk).exists()
     assert not Generation.objects.filter(pk=request.pk).exists()
     assert not Permit.objects.filter(pk=permit.pk).exists()
+
+
+def test_ten_thousand_names_that_nobody_has_go() -> None:
+    listed = build.offer().model
+    LanguageModel.objects.bulk_create(LanguageModel(key=f"nobody/has-{n}", size_gb=1.0) for n in range(10_000))
+    assert whole() == {"models": 10_000}
+    assert LanguageModel.objects.get() == listed
 
 
 def test_of_too_many_events_the_oldest_go() -> None:
@@ -330,7 +353,7 @@ def test_every_table_of_ours_is_thought_of() -> None:
     """A new kind of rows is either pruned or named here with its reason."""
     pruned = {type(make()) for make in GOES.values()}
     small = {
-        "cluster": ("Server", "LanguageModel", "Offer", "Seat", "Share", "ClusterPolicy"),
+        "cluster": ("Server", "Offer", "Seat", "Share", "ClusterPolicy"),
         "entities": ("Entity", "RateLimit", "HistoricalEntity", "HistoricalRateLimit"),
         "conversations": ("Feed", "Room", "Room_entities", "Scenario", "ConversationPolicy"),
         "swwbot_site": ("ConfigImport", "Token", "Webhook", "Tally", "Reckoning", "Retention"),
