@@ -5,17 +5,19 @@ field.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Model
 
 from cluster.models import ClusterPolicy, LanguageModel, Server
 from cluster.strategies import table
 from swwbot_site.lib import networks, sound
+from swwbot_site.lib.addresses import elsewhere
 from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.wake import Channel, wake
+
+STAYS: Final = "The address is another machine's now, and the stored token is not sent there: give the token again, or forget it."
 
 
 def add(values: Mapping[str, Any], who: str) -> int:
@@ -31,12 +33,17 @@ def add(values: Mapping[str, Any], who: str) -> int:
 
 
 def server(pk: int, values: Mapping[str, Any], who: str) -> tuple[str, ...]:
-    """Change a server; returns the columns that changed. Raises Server.DoesNotExist, ValidationError, networks.Refused."""
+    """Change a server; returns the columns that changed. A token that is stored goes to no other machine.
+
+    Raises Server.DoesNotExist, ValidationError, networks.Refused.
+    """
     if "url" in values:
         networks.allowed(str(values["url"]))
     with transaction.atomic():
         row = Server.objects.select_for_update(no_key=True).get(pk=pk)
-        changed = _saved(row, values)
+        if row.token and "token" not in values and elsewhere(row.url, str(values.get("url", row.url))):
+            raise ValidationError({"token": STAYS})
+        changed = sound.saved(row, values)
         if changed:
             say("server.changed", f"{who} changed {', '.join(changed)} of {row}", subject=f"server:{row}", who=who, fields=list(changed))
             wake(Channel.SETTINGS, Channel.SERVE)
@@ -62,7 +69,7 @@ def model(pk: int, values: Mapping[str, Any], who: str) -> tuple[str, ...]:
     sized = {"size_source": LanguageModel.SizeSource.OPERATOR} if "size_gb" in values else {}
     with transaction.atomic():
         row = LanguageModel.objects.select_for_update(no_key=True).get(pk=pk)
-        changed = _saved(row, {**sized, **values})
+        changed = sound.saved(row, {**sized, **values})
         if changed:
             say("model.changed", f"{who} changed {', '.join(changed)} of {row}", subject=f"model:{row}", who=who, fields=list(changed))
             wake(Channel.SETTINGS, Channel.SERVE)
@@ -78,19 +85,8 @@ def policy(values: Mapping[str, Any], who: str) -> tuple[str, ...]:
         networks.allowed(values["scale_webhook"])
     ClusterPolicy.current()
     with transaction.atomic():
-        changed = _saved(ClusterPolicy.locked(), values)
+        changed = sound.saved(ClusterPolicy.locked(), values)
         if changed:
             say("policy.changed", f"{who} changed {', '.join(changed)} of the cluster's policy", subject="policy:cluster", who=who)
             wake(Channel.SETTINGS, Channel.SERVE)
         return changed
-
-
-def _saved(row: Model, values: Mapping[str, Any]) -> tuple[str, ...]:
-    """Save what is different, if it is sound; returns which columns."""
-    changed = tuple(name for name, value in values.items() if getattr(row, name) != value)
-    for name in changed:
-        setattr(row, name, values[name])
-    if changed:
-        sound.check(row, changed)
-        row.save(update_fields=changed)
-    return changed

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from cluster.models import ClusterPolicy, Server
+from swwbot_site.lib.addresses import elsewhere
 from swwbot_site.lib.changes import Action, Change, Wanted, brought, freed, made, matched, target
 
 SERVER: Final = "server"
@@ -24,13 +25,18 @@ def policy() -> dict[str, Any]:
 
 
 def put_servers(wanted: Sequence[Wanted]) -> list[Change]:
-    """Make or change servers, found by name, else by address. Raises IntegrityError if an address belongs to another server."""
+    """Make or change servers, found by name, else by address. A token goes to no other machine: it is said again, or forgotten.
+
+    Raises IntegrityError if an address belongs to another server.
+    """
     rows = matched(Server.objects.select_for_update(no_key=True).order_by("pk"), wanted, "name", "url")
     freed(rows, wanted, "url", lambda row: f"http://moving.invalid/{row.pk}")
     changes: list[Change | None] = []
     for each in wanted:
         row = rows.get(each.name)
         values = target(Server, each, new=row is None)
+        if isinstance(row, Server) and elsewhere(row.url, str(values.get("url", row.url))):
+            values.setdefault("token", "")
         changes.append(made(SERVER, Server(), each.name, values) if row is None else brought(SERVER, row, each.name, values))
     return [change for change in changes if change is not None]
 

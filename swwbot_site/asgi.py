@@ -21,7 +21,8 @@ settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators", category=Warning)
 _pages = get_asgi_application()
 
-from swwbot_site.gateway import app, process  # noqa: E402 - needs the apps
+from swwbot_site import bounds  # noqa: E402 - needs the apps
+from swwbot_site.gateway import app, process  # noqa: E402
 from swwbot_site.monitoring import stream  # noqa: E402
 
 
@@ -33,6 +34,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         await _lifespan(receive, send)
     elif scope["type"] == "http" and scope["path"].startswith(app.PREFIX):
         await app.application(scope, receive, send)
+    elif scope["type"] == "http":
+        await bounds.bounded(_pages, scope, receive, send)
     else:
         await _pages(scope, receive, send)
 

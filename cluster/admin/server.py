@@ -13,25 +13,27 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
 from cluster import read
 from cluster.admin.attending import DEEDS
+from cluster.alter import STAYS
 from cluster.bars import bars
 from cluster.catalogue import spent
 from cluster.logic.lifecycle import HELD
 from cluster.models import Offer, Placement, Seat, Server
 from swwbot_site.lib import clock
+from swwbot_site.lib.addresses import elsewhere
 from swwbot_site.lib.adminkit import STATES, Rows, Waking, column
 from swwbot_site.lib.deeds import Doing
 from swwbot_site.lib.words import ago
 
 
 class ServerForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The token is write-only: never rendered, and an empty field keeps it."""
+    """The token is write-only: never rendered, and an empty field keeps it, as long as the address is the same machine's."""
 
     token = forms.CharField(
         required=False,
         strip=True,
         max_length=500,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="Its API token, if it asks for one. Never shown again; empty keeps the stored one.",
+        help_text="Its API token, if it asks for one. Never shown again; empty keeps the stored one while the address stays.",
     )
     forget_token = forms.BooleanField(required=False, widget=UnfoldBooleanWidget(), help_text="Throw the stored token away.")
 
@@ -51,6 +53,8 @@ class ServerForm(forms.ModelForm):  # type: ignore[type-arg]
         if cleaned.get("forget_token"):
             cleaned["token"] = ""
         elif not cleaned.get("token"):
+            if self._stored and elsewhere(self.instance.url, str(cleaned.get("url", ""))):
+                self.add_error("token", STAYS)
             cleaned["token"] = self._stored
         return cleaned
 
@@ -60,8 +64,12 @@ class Placements(Rows):
 
     model = Placement
     verbose_name_plural = "models in memory"
-    fields = ("model", "state", "gb", "slots", "context_length", "pinned", "adopted", "loaded_at", "used_at", "failures", "rest_until")
+    fields = ("model", "state", "memory", "slots", "context_length", "pinned", "adopted", "loaded_at", "used_at", "failures", "rest_until")
     readonly_fields = fields
+
+    @column("memory held")
+    def memory(self, row: Placement) -> str:
+        return f"{row.gb:.1f} GB"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).filter(state__in=HELD).select_related("model", "server")
@@ -94,6 +102,7 @@ def load() -> dict[str, Any]:
 class ServerAdmin(Doing, Waking):
     """Its owner writes the first part, probes and requests the second."""
 
+    empty = "Add a machine that runs LM Studio, Ollama, llama-server or vLLM, or a cloud; or import a configuration under Running, Imports."
     deeds = DEEDS
     form = ServerForm
     list_before_template = "cluster/live.html"

@@ -1,7 +1,7 @@
 """Who waits for a model in one process, and the seats that the process holds there.
 
 A request takes a free seat at once if nobody of its process waits before it. First in the line are those that stand in the queue's rows
-already: they wait longest.
+already: they wait longest. The others wait by rank, and among equals by arrival.
 """
 
 from collections import deque
@@ -40,9 +40,11 @@ class Line(Generic[W, B]):
 
     seats: dict[int, Seats[B]] = field(default_factory=dict)
     waiting: deque[W] = field(default_factory=deque)
+    """Who waits in no row, the first first; changed by `join`, `drop` and `pop` alone."""
     rows: dict[int, W] = field(default_factory=dict)
     tried_at: float = float("-inf")
     """When more seats were asked for than there were."""
+    _ranks: dict[W, int] = field(default_factory=dict)
 
     @property
     def free(self) -> int:
@@ -58,6 +60,27 @@ class Line(Generic[W, B]):
     def idle(self) -> bool:
         """Nobody waits and nothing is held."""
         return not (self.seats or self.waiting or self.rows)
+
+    def join(self, one: W, rank: int) -> None:
+        """One more waits, behind all of its rank and before those of a higher one; 0 is first."""
+        at = len(self.waiting)
+        while at and self._ranks[self.waiting[at - 1]] > rank:
+            at -= 1
+        self.waiting.insert(at, one)
+        self._ranks[one] = rank
+
+    def drop(self, one: W) -> bool:
+        """It waits no longer, if it did. Returns whether it did."""
+        if self._ranks.pop(one, None) is None:
+            return False
+        self.waiting.remove(one)
+        return True
+
+    def pop(self) -> W:
+        """Whose turn it is; he waits no longer."""
+        one = self.waiting.popleft()
+        del self._ranks[one]
+        return one
 
     def take(self) -> Seats[B] | None:
         """Take a seat where fewest of those held are taken; None if all are."""

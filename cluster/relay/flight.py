@@ -63,6 +63,11 @@ class Flight:
     told: str = ""
     """What its client was last told to wait for."""
 
+    @property
+    def urgent(self) -> bool:
+        """Whether some of its line that stand in rows are less so."""
+        return any(other.wanted.priority > self.wanted.priority for other in self.line.rows.values())
+
     def columns(self, owner: int) -> dict[str, Any]:
         """Its row, as far as it is known before there is an answer. Only of one that sits, or sat, on a held seat."""
         assert self.ticket

@@ -19,13 +19,15 @@ from cluster.relay.flight import Embedding, Flight, Wanted
 from cluster.relay.seating import SOON_S, Seating
 from cluster.relay.storing import Storing
 from swwbot_site.lib import clock
-from swwbot_site.lib.errors import Retry
+from swwbot_site.lib.errors import Fault, Retry
 from swwbot_site.lib.loops import Context
 
 LOOK_S: Final = 0.25
 """How often it is looked what has changed while somebody waits here, beside when somebody rings."""
 
 REST_S: Final = 60.0
+
+MOST_TOKENS: Final = 2**31
 
 Piece = Waits | Seated | Mapping[str, object] | ChatOutcome | EmbeddingResult
 
@@ -147,7 +149,7 @@ class Relay:
         flight.over = began or error.retry is Retry.NEVER
         stored = _future()
         self._storing.keep(flight, outcome, stored)
-        self._seating.leave(flight, lose=True)
+        self._seating.leave(flight, lose=error.fault is not Fault.REQUEST)  # what is asked wrongly takes nobody's seat
         if flight.over:
             raise Unanswered(error.code, str(error), flight.pk, began=began)
         await stored
@@ -191,10 +193,9 @@ class Relay:
 
 
 def _counted(result: EmbeddingResult, total_s: float) -> ChatOutcome:
-    """Embeddings as an answer without text."""
-    return ChatOutcome(
-        text="", reasoning="", finish_reason="embedding", model=result.model, prompt_tokens=result.prompt_tokens, total_s=total_s
-    )
+    """Embeddings as an answer without text. A count that no row takes is none."""
+    tokens = result.prompt_tokens if 0 <= (result.prompt_tokens or 0) < MOST_TOKENS else None
+    return ChatOutcome(text="", reasoning="", finish_reason="embedding", model=result.model, prompt_tokens=tokens, total_s=total_s)
 
 
 def _time() -> float:

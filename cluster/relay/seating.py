@@ -76,16 +76,17 @@ class Seating:
             return True
         if flight.row:
             line.rows[flight.pk] = flight
+        elif flight.urgent:  # it may come before one of them; turns decide that, and only rows have turns
+            self.context.spawn(self._queue_up(flight), "queue up")
         else:
-            line.waiting.append(flight)
+            line.join(flight, flight.wanted.priority)
         self.waiting.add(flight)
         self.bell.set()
         return False
 
     async def queue_up(self, flight: Flight) -> None:
         """Make a request that waits long a row of the queue, if it is none."""
-        if flight in flight.line.waiting:
-            flight.line.waiting.remove(flight)
+        if flight.line.drop(flight):
             # Whoever waits may go away meanwhile: the row is made all the same, and then called off.
             await asyncio.shield(self.context.spawn(self._queue_up(flight), "queue up"))
 
@@ -93,8 +94,7 @@ class Seating:
         """It waits no longer."""
         self.waiting.discard(flight)
         flight.line.rows.pop(flight.pk, None)
-        if flight in flight.line.waiting:
-            flight.line.waiting.remove(flight)
+        flight.line.drop(flight)
 
     def leave(self, flight: Flight, *, lose: bool = False) -> None:
         """Its seat, if it had a held one, is for the next; `lose`: none of them are, for something is wrong there."""
@@ -124,7 +124,7 @@ class Seating:
         if chosen:
             self.context.spawn(self._claim(line, chosen), "claim")
         while line.waiting and self._numbers and not line.rows and (seat := line.take()):
-            self._sit(line.waiting.popleft(), seat)
+            self._sit(line.pop(), seat)
 
     async def _claim(self, line: Line[Flight, Block], chosen: list[tuple[Flight, Seats[Block]]]) -> None:
         """Take requests out of the queue's rows onto held seats. One that got a seat of its own meanwhile is found by the next look."""
@@ -162,7 +162,7 @@ class Seating:
 
     def _all_queue_up(self, line: Line[Flight, Block]) -> None:
         while line.waiting:
-            self.context.spawn(self._queue_up(line.waiting.popleft()), "queue up")
+            self.context.spawn(self._queue_up(line.pop()), "queue up")
 
     # --- the loop ------------------------------------------------------------------------------------------------
     async def turn(self, *, rang: bool = True) -> None:

@@ -6,6 +6,7 @@ name no server then, which a later comment does.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from cluster.logic.relaying import Seated
@@ -37,11 +38,17 @@ async def whole(send: Send, status: int, value: object, headers: list[Header]) -
     await send({"type": "http.response.body", "body": body})
 
 
+@lru_cache(maxsize=1024)
+def plain(name: str) -> str:
+    """A name as a header may hold it."""
+    return "".join(sign if " " <= sign <= "~" else "?" for sign in name)
+
+
 def marks(seated: Seated, spent_s: float) -> dict[str, str]:
     """What is told of a request beside its answer; `spent_s` are seconds in all, `wait_s` of them were waiting."""
     return {
         "x-sww-generation": str(seated.id),
-        "x-sww-server": seated.server.encode("ascii", "replace").decode().replace("\r", " ").replace("\n", " "),
+        "x-sww-server": plain(seated.server),
         "x-sww-wait-ms": f"{seated.wait_s * 1000:.1f}",
         "x-sww-overhead-ms": f"{max(0.0, spent_s - seated.wait_s) * 1000:.1f}",
     }

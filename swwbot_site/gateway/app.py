@@ -21,7 +21,7 @@ from cluster.relay import Embedding, Wanted
 from swwbot_site.gateway import answering, judging, shapes, wishes
 from swwbot_site.gateway.answering import Stream
 from swwbot_site.gateway.faults import Unfit, told
-from swwbot_site.gateway.hearing import Gone, Receive, body, header
+from swwbot_site.gateway.hearing import Gone, Receive, body, header, hosted
 from swwbot_site.gateway.judging import Refused
 from swwbot_site.gateway.keys import Key, Keys, Model
 from swwbot_site.gateway.process import Process, here
@@ -57,6 +57,7 @@ async def _refuse(send: Send, fault: Exception) -> None:
 
 
 async def _routed(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    hosted(scope)
     path, method = str(scope["path"]).rstrip("/"), scope["method"]
     kind = KINDS.get(path)
     allowed = "POST" if kind else "GET"
@@ -72,7 +73,7 @@ async def _routed(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     keys = process.keys
     key = await keys.key(header(scope, b"authorization"))
     if kind:
-        await _ask(kind, process, keys, key, receive, send)
+        await _ask(kind, process, keys, key, scope, receive, send)
     else:
         await _list(path.removeprefix(MODELS).removeprefix("/"), keys, key, send)
 
@@ -86,9 +87,9 @@ async def _list(name: str, keys: Keys, key: Key, send: Send) -> None:
     await answering.whole(send, 200, shapes.models(rows), [])
 
 
-async def _ask(kind: Kind, process: Process, keys: Keys, key: Key, receive: Receive, send: Send) -> None:
+async def _ask(kind: Kind, process: Process, keys: Keys, key: Key, scope: dict[str, Any], receive: Receive, send: Send) -> None:
     arrived = time.monotonic()
-    wish = wishes.read(kind, await body(receive))
+    wish = wishes.read(kind, await body(scope, receive))
     model = await keys.model(wish.model, key)
     await process.ready()
     key.enter(arrived)

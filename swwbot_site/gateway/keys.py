@@ -1,6 +1,7 @@
 """Which programs may ask, what, and how much: the tokens of the API, remembered for a moment, and what they have asked lately.
 
-How much a token has asked elsewhere is counted from the rows; what it asked here is remembered exactly, for its row comes later.
+How much a token has asked elsewhere, and waits for there, is counted from the rows; what it asked here is remembered exactly, for its
+row comes later.
 """
 
 import asyncio
@@ -26,12 +27,17 @@ from swwbot_site.models import Token
 
 T = TypeVar("T")
 
+AWAY_S: Final = 10.0
+"""So long a database that does not answer is waited for, by whom it has told nothing yet."""
+
 FRESH_S: Final = 1.0
 """So long a token, and what it asked elsewhere, is believed to be as it was; and a model."""
 
 MINUTE_S: Final = 60.0
 STRANGERS: Final = 2
 """So many names that nobody knows are looked up at the same time: whoever tries out tokens takes no thread from others."""
+
+LIVE: Final = ("queued", "running")
 
 MOST: Final = 10_000
 """So many tokens and names are remembered."""
@@ -54,7 +60,11 @@ class Key:
     asked: deque[float] = field(default_factory=deque)
     """When, in the last minute, here."""
     elsewhere: int = 0
+    """So often in the last minute, elsewhere."""
     flying: int = 0
+    """So many answers are waited for here."""
+    abroad: int = 0
+    """So many in other processes, as far as they are written down: after a third of a second each is."""
 
     @property
     def caller(self) -> str:
@@ -73,7 +83,7 @@ class Key:
         if len(self.asked) + self.elsewhere >= self.token.per_minute:
             wait_s = self.asked[0] + MINUTE_S - now if self.asked else FRESH_S
             raise Limited(f"The token {self.token.name} may ask {self.token.per_minute} times a minute.", wait_s)
-        if self.token.at_once and self.flying >= self.token.at_once:
+        if self.token.at_once and self.flying + self.abroad >= self.token.at_once:
             raise Limited(f"The token {self.token.name} may wait for {self.token.at_once} answers at a time.", FRESH_S)
         self.asked.append(now)
         self.flying += 1
@@ -87,9 +97,17 @@ class Limited(Refused):
         self.headers = [(b"retry-after", str(max(1, math.ceil(wait_s))).encode())]
 
 
+class Away(Refused):
+    """The database does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "The bot's database does not answer. Try again.", "server_error", "database_away")
+        self.headers = [(b"retry-after", b"2")]
+
+
 @dataclass(slots=True)
 class _Remembered(Generic[T]):
-    """Values and refusals by name, believed for `FRESH_S`. Of many who ask for one at the same moment one looks it up."""
+    """Values and refusals by name, believed for `FRESH_S`. Of many who ask for one at the same moment one looks it up. Raises Away."""
 
     values: dict[Hashable, tuple[float, T]] = field(default_factory=dict)
     _refused: dict[Hashable, tuple[float, Refused]] = field(default_factory=dict)
@@ -108,7 +126,11 @@ class _Remembered(Generic[T]):
         if asked is None:
             asked = self._asked[name] = asyncio.get_running_loop().create_task(self._look(name, find))
             asked.add_done_callback(_heard)
-        return await asyncio.shield(asked)
+        try:
+            async with asyncio.timeout(AWAY_S):
+                return await asyncio.shield(asked)
+        except TimeoutError as error:
+            raise Away from error
 
     async def _look(self, name: Hashable, find: Callable[[], Coroutine[Any, Any, T]]) -> T:
         try:
@@ -158,13 +180,13 @@ class Keys:
         kind, _, secret = header.decode("latin-1").partition(" ")
         if kind.lower() != "bearer" or not secret.strip():
             raise Refused(401, 'Send a token of this bot: "Authorization: Bearer sww_…". It is made in the admin.', code="invalid_api_key")
-        token, elsewhere = await self._context.rows(_find, secret.strip(), self._context.owner)
+        token, elsewhere, abroad = await self._context.rows(_find, secret.strip(), self._context.owner)
         if token is None:
             raise Refused(401, "The token is unknown, expired or revoked.", code="invalid_api_key")
         if Token.Scope.GENERATE not in token.scopes:
             raise Refused(403, f"The token {token.name} has no scope `generate`.", "permission_error", "missing_scope")
         key = self._keys.setdefault(token.pk, Key(token))
-        key.token, key.elsewhere = token, elsewhere
+        key.token, key.elsewhere, key.abroad = token, elsewhere, abroad
         return key
 
     async def model(self, name: str, key: Key) -> Model:
@@ -187,14 +209,17 @@ class Keys:
         return [model for model in await self._context.rows(_offered) if key.may(model)]
 
 
-def _find(secret: str, owner: int) -> tuple[Token | None, int]:
+def _find(secret: str, owner: int) -> tuple[Token | None, int, int]:
+    """The token of a secret, how often it asked elsewhere in the last minute, and for how many answers it waits there."""
     now = clock.now()
     token = tokens.find(secret, now)
     if token is None:
-        return None, 0
-    mine = Q(home=owner)
-    since = now - timedelta(seconds=MINUTE_S)
-    return token, Generation.objects.filter(~mine | Q(home__isnull=True), caller=f"api:{token.name}"[:100], queued_at__gt=since).count()
+        return None, 0, 0
+    others = Generation.objects.filter(Q(home__isnull=True) | ~Q(home=owner), caller=f"api:{token.name}"[:100])
+    waited = others.filter(home__isnull=False)
+    # One state at a time: each has an index of its own, with as many entries as there are at this moment.
+    abroad = sum(waited.filter(state=state).count() for state in LIVE) if token.at_once else 0
+    return token, others.filter(queued_at__gt=now - timedelta(seconds=MINUTE_S)).count(), abroad
 
 
 def _meant(name: str) -> Model:

@@ -17,6 +17,8 @@ __all__ = ["Kind", "Refused", "Wish", "read"]
 
 DEEPEST: Final = 64
 """Lists and objects inside each other."""
+MOST: Final = 500_000
+"""Commas and opening brackets: each value takes memory, however small it is; 16 MB of empty lists would take half a gigabyte."""
 _ESCAPES: Final = (b"\\u0000", b"\\ud", b"\\uD")
 """Without these in its bytes no text of a document holds a NUL or half of a character."""
 
@@ -108,6 +110,8 @@ def read(kind: Kind, body: bytes) -> Wish:
 
 
 def _document(body: bytes) -> dict[str, object]:
+    if len(body) > MOST and sum(body.count(sign) for sign in (b",", b"[", b"{")) > MOST:
+        raise Refused(413, f"The request has more than {MOST} values.", code="request_too_large")
     try:
         value = _DECODER.decode(body.decode("utf-8-sig"))
     except RecursionError as exc:

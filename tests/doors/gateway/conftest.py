@@ -15,8 +15,9 @@ from django.db import connections
 from cluster.lmstudio.emulator import Emulator
 from cluster.models import Generation, Seat, Server
 from swwbot_site.gateway import app, process
+from swwbot_site.protocol import Protocol
 from tests import build
-from tests.harness import engines, until
+from tests.harness import PATIENCE_S, engines, until
 from tests.simulation.cluster import SMALL, online
 
 CHAT = "/v1/chat/completions"
@@ -30,7 +31,8 @@ class Gateway:
     def __init__(self) -> None:
         listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        self.server = uvicorn.Server(uvicorn.Config(app.application, lifespan="off", log_level="warning", timeout_graceful_shutdown=5))
+        config = uvicorn.Config(app.application, lifespan="off", log_level="warning", timeout_graceful_shutdown=5, http=Protocol)
+        self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self._run, args=(listening,), daemon=True)
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread.start()
@@ -56,7 +58,7 @@ class Gateway:
 
     def close(self) -> None:
         self.server.should_exit = True
-        self.thread.join(20)
+        self.thread.join(PATIENCE_S)
         assert not self.thread.is_alive(), "the gateway did not stop"
 
 
@@ -77,14 +79,14 @@ def secret(transactional_db: None) -> str:
 @pytest.fixture
 def http(gateway: Gateway, secret: str) -> Iterator[httpx.Client]:
     """A client with that token."""
-    with httpx.Client(base_url=gateway.url, headers={"Authorization": f"Bearer {secret}"}, timeout=30) as client:
+    with httpx.Client(base_url=gateway.url, headers={"Authorization": f"Bearer {secret}"}, timeout=PATIENCE_S) as client:
         yield client
 
 
 @pytest.fixture
 def client(gateway: Gateway, secret: str) -> Iterator[openai.OpenAI]:
     """OpenAI's own client with that token; it tries nothing twice."""
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=secret, max_retries=0, timeout=30) as one:
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=secret, max_retries=0, timeout=PATIENCE_S) as one:
         yield one
 
 
@@ -109,10 +111,10 @@ def cluster(studio: Callable[..., Emulator]) -> Iterator[Callable[..., list[Emul
 
 def free() -> None:
     """Wait until no seat is taken or held."""
-    until(lambda: not Seat.objects.exists(), 10, "an end of the holding")
+    until(lambda: not Seat.objects.exists(), what="an end of the holding")
 
 
 def row(headers: Any, state: str = "done") -> Generation:
     """Wait until the request that an answer's headers name is written down as ended."""
     number = int(headers["x-sww-generation"])
-    return until(lambda: Generation.objects.filter(pk=number, state=state).select_related("server").first(), 10, f"{number} is {state}")
+    return until(lambda: Generation.objects.filter(pk=number, state=state).select_related("server").first(), what=f"{number} is {state}")

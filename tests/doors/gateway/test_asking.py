@@ -19,13 +19,13 @@ def test_a_chat_is_answered_by_the_cluster_and_told_like_every_request(http: htt
     assert body["model"] == MODEL
     assert body["choices"][0]["message"]["content"]
     number = int(said.headers["x-sww-generation"])
-    row = until(lambda: Generation.objects.filter(pk=number, state="done").first(), 5, "the row")
+    row = until(lambda: Generation.objects.filter(pk=number, state="done").first(), what="the row")
     assert row.text == body["choices"][0]["message"]["content"]
     assert said.headers["x-sww-server"] == row.server.name
     assert row.decision["why"]
     again = http.post(CHAT, json=HELLO)
     assert again.status_code == 200
     number = int(again.headers["x-sww-generation"])
-    row = until(lambda: Generation.objects.filter(pk=number, state="done").first(), 5, "the row")
+    row = until(lambda: Generation.objects.filter(pk=number, state="done").first(), what="the row")
     assert "held" in row.decision["why"]
-    until(lambda: not Seat.objects.exists(), 5, "an end of the holding")
+    until(lambda: not Seat.objects.exists(), what="an end of the holding")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from django.db import connection
 from cluster.lmstudio.emulator import Emulator
 from cluster.models import Generation, Seat
 from tests.doors.gateway.conftest import CHAT, HELLO, MODEL, Gateway, free
-from tests.harness import until
+from tests.harness import PATIENCE_S, until
 from tests.simulation.cluster import ask, count, done
 from tests.workers import ROOT
 
@@ -40,13 +40,16 @@ class Web:
         own = {"DJANGO_SETTINGS_MODULE": "swwbot_site.settings", "DATABASE_URL": database_url, "VAR_DIR": str(folder)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *words, "--lifespan", "on", "--timeout-graceful-shutdown", "8"],
+                [sys.executable, *words, "--lifespan", "on", "--timeout-graceful-shutdown", "8", "--http", "swwbot_site.protocol:Protocol"],
                 env=kept | own,
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        until(lambda: self._there() or self.process.poll() is not None, 30, "a web server")
+
+    def wait(self) -> None:
+        """Until it answers."""
+        until(lambda: self._there() or self.process.poll() is not None, what="a web server")
         assert self.process.poll() is None, self.log.read_text()
 
     def _there(self) -> bool:
@@ -56,12 +59,12 @@ class Web:
             return False
 
     def client(self, secret: str) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=secret, max_retries=0, timeout=30)
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=secret, max_retries=0, timeout=PATIENCE_S)
 
     def kill(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(PATIENCE_S)
 
 
 @pytest.fixture
@@ -71,6 +74,7 @@ def web(engine_database_url: str, tmp_path: Path) -> Iterator[Callable[[], Web]]
 
     def start() -> Web:
         running.append(Web(engine_database_url, tmp_path / str(len(running))))
+        running[-1].wait()
         return running[-1]
 
     yield start
@@ -81,25 +85,26 @@ def web(engine_database_url: str, tmp_path: Path) -> Iterator[Callable[[], Web]]
 def test_a_web_server_that_is_told_to_end_finishes_its_answers_and_leaves_no_seat(
     web: Callable[[], Web], secret: str, cluster: Cluster
 ) -> None:
-    cluster(loaded=["maker/small"], tokens_per_s=20.0, parallel=2)
+    (emulator,) = cluster(loaded=["maker/small"], tokens_per_s=1.0, parallel=2)
     one = web()
     with one.client(secret) as client:
         stream = iter(client.chat.completions.create(**HELLO, stream=True))
         next(stream)
         with ThreadPoolExecutor(1) as pool:
             whole = pool.submit(client.chat.completions.create, **HELLO)
-            until(lambda: Generation.objects.filter(state="running").count() == 2, 10, "two who are asked")
+            until(lambda: Generation.objects.filter(state="running").count() == 2, what="two who are asked")
             one.process.send_signal(signal.SIGTERM)
+            emulator.work.habits = emulator.work.habits.changed({"tokens_per_s": 20.0})
             assert list(stream)[-1].choices[0].finish_reason
             assert whole.result().choices[0].message.content
-    assert one.process.wait(15) in (0, -signal.SIGTERM), one.log.read_text()
+    assert one.process.wait(PATIENCE_S) in (0, -signal.SIGTERM), one.log.read_text()
     assert not Seat.objects.exists()
     assert list(Generation.objects.values_list("state", flat=True)) == ["done", "done"]
     assert one.log.read_text() == ""
 
 
 def test_a_web_server_that_is_killed_is_cleared_up_after(web: Callable[[], Web], secret: str, cluster: Cluster) -> None:
-    (emulator,) = cluster(loaded=["maker/small"], tokens_per_s=4.0, parallel=2)
+    (emulator,) = cluster(loaded=["maker/small"], tokens_per_s=0.5, parallel=2)
     one = web()
     broken = []
 
@@ -111,13 +116,15 @@ def test_a_web_server_that_is_killed_is_cleared_up_after(web: Callable[[], Web],
     threads = [threading.Thread(target=client_of_the_dead) for _ in range(4)]
     for thread in threads:
         thread.start()
-    until(lambda: set(Generation.objects.values_list("state", flat=True)) == {"running", "queued"}, 10, "some who are asked, some who wait")
+    until(
+        lambda: set(Generation.objects.values_list("state", flat=True)) == {"running", "queued"}, what="some who are asked, some who wait"
+    )
     assert Seat.objects.filter(generation__isnull=True).exists()
     one.kill()
     for thread in threads:
         thread.join()
     assert len(broken) == 4
-    until(lambda: set(Generation.objects.values_list("state", flat=True)) == {"cancelled"}, 20, "an end of the rows")
+    until(lambda: set(Generation.objects.values_list("state", flat=True)) == {"cancelled"}, what="an end of the rows")
     free()
     assert set(Generation.objects.values_list("error_code", flat=True)) == {"cancelled"}
     emulator.work.habits = emulator.work.habits.changed({"tokens_per_s": 0})
@@ -131,18 +138,18 @@ def test_two_web_servers_never_take_more_seats_than_there_are_and_share_them(
     other = web()
     seen: list[int] = []
     with (
-        openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=secret, max_retries=0) as first,
+        openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=secret, max_retries=0, timeout=PATIENCE_S) as first,
         other.client(secret) as second,
         ThreadPoolExecutor(16) as pool,
     ):
         answers = [pool.submit((first, second)[n % 2].chat.completions.create, **HELLO) for n in range(60)]
-        while not all(one.done() for one in answers):
+        while wait(answers, 0.01).not_done or not seen:
             seen.append(Seat.objects.count())
         assert all(one.result().choices[0].message.content for one in answers)
     assert max(seen) <= 3
     assert count(emulator, "queued") == 0
     assert count(emulator, "answered") == 60
-    until(lambda: Generation.objects.filter(state="done").count() == 60, 10, "60 rows")
+    until(lambda: Generation.objects.filter(state="done").count() == 60, what="60 rows")
     assert Generation.objects.values("home").distinct().count() == 2
     free()
 
@@ -151,7 +158,7 @@ def test_a_database_that_hangs_up_on_everybody_costs_no_answer_and_no_seat(http:
     (emulator,) = cluster(loaded=["maker/small"], parallel=2, tokens_per_s=20.0)
     with ThreadPoolExecutor(4) as pool:
         said: list[Any] = [pool.submit(http.post, CHAT, json=HELLO) for _ in range(4)]
-        until(lambda: emulator.work.machine.running == 2, 10, "two who are asked")
+        until(lambda: emulator.work.machine.running == 2, what="two who are asked")
         for _ in range(3):
             with connection.cursor() as cursor:
                 mine = "datname = current_database() AND pid <> pg_backend_pid()"
@@ -159,7 +166,7 @@ def test_a_database_that_hangs_up_on_everybody_costs_no_answer_and_no_seat(http:
         emulator.work.habits = emulator.work.habits.changed({"tokens_per_s": 200.0})
         answers = [one.result() for one in said]
     assert [one.status_code for one in answers] == [200] * 4
-    until(lambda: Generation.objects.filter(state="done").count() == 4, 20, "four rows")
+    until(lambda: Generation.objects.filter(state="done").count() == 4, what="four rows")
     free()
     assert http.post(CHAT, json=HELLO).status_code == 200
     assert count(emulator, "queued") == 0

@@ -9,7 +9,7 @@ import pytest
 from cluster.lmstudio.emulator import Emulator
 from cluster.models import Generation, Server
 from tests import build
-from tests.doors.gateway.conftest import HELLO, free, row
+from tests.doors.gateway.conftest import HELLO, Gateway, free, row
 from tests.harness import Background, until
 from tests.simulation.cluster import count
 
@@ -21,7 +21,7 @@ def habit(emulator: Emulator, **values: object) -> None:
 
 
 def test_a_failure_before_the_first_token_is_not_seen_by_the_client(client: openai.OpenAI, cluster: Cluster) -> None:
-    build.policy(first_token_timeout_s=1.0)
+    build.policy(first_token_timeout_s=2.0)
     one, two = cluster(2, loaded=["maker/small"])
     faults = ("html500", "unavailable", "wrong-model", "hang")
     for number, fault in enumerate(faults, 1):
@@ -33,9 +33,21 @@ def test_a_failure_before_the_first_token_is_not_seen_by_the_client(client: open
             text = "".join(said.iter_text())
         assert '"error"' not in text
         assert text.rstrip().endswith("[DONE]") or not stream
-        until(lambda n=number: Generation.objects.filter(state="done").count() == n, 10, "the row")  # type: ignore[misc]
+        until(lambda n=number: Generation.objects.filter(state="done").count() == n, what="the row")  # type: ignore[misc]
     assert Generation.objects.count() == len(faults)
     assert Generation.objects.filter(attempts__gt=1).count() >= len(faults) - 1
+    free()
+
+
+def test_whoever_asks_wrongly_takes_the_seats_of_nobody_else(client: openai.OpenAI, cluster: Cluster, gateway: Gateway) -> None:
+    cluster(loaded=["maker/small"], tokens_per_s=4.0)
+    assert client.chat.completions.create(**HELLO | {"max_tokens": 1})
+    with client.chat.completions.create(**HELLO | {"max_tokens": 2000}, stream=True) as stream:
+        next(iter(stream))
+        with pytest.raises(openai.BadRequestError):
+            client.chat.completions.create(**HELLO | {"messages": [{"role": "user", "content": "x" * 100_000}]})
+        lines = gateway.process().relay._seating._lines.values()
+        assert [seats.lost for line in lines for seats in line.seats.values()] == [False]
     free()
 
 
@@ -51,7 +63,7 @@ def test_a_failure_after_the_first_token_ends_the_stream_with_an_error_and_is_ne
     with pytest.raises(openai.APIError) as failed:
         list(stream)
     assert failed.value.body
-    kept = until(lambda: Generation.objects.filter(state="failed").first(), 10, "the row")
+    kept = until(lambda: Generation.objects.filter(state="failed").first(), what="the row")
     assert (kept.attempts, len(kept.tried)) == (1, 1)
     assert count(one, "fault") + count(two, "fault") == 1
     free()
@@ -91,7 +103,7 @@ def test_a_server_that_dies_under_its_streams_fails_them_and_the_others_go_elsew
             outcomes.append("failed")
     assert sorted(outcomes) == ["answered"] * (3 - alive[dying]) + ["failed"] * alive[dying]
     assert client.chat.completions.create(**HELLO).choices[0].message.content
-    until(lambda: not Generation.objects.filter(state="running").exists(), 10, "an end of all")
+    until(lambda: not Generation.objects.filter(state="running").exists(), what="an end of all")
     assert Generation.objects.filter(state="failed").count() == alive[dying]
     free()
 

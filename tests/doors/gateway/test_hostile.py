@@ -99,10 +99,10 @@ def test_a_client_that_takes_nothing_loses_its_seat(
     with socket.socket() as reader:
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         reader.connect((host, int(port)))
-        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\nContent-Length: {len(body)}\r\n\r\n"
         reader.sendall(head.encode() + body)
-        until(lambda: sent, 10, "the first pieces")
-        until(lambda: Generation.objects.filter(state="cancelled").exists(), 15, "an end of the patience")
+        until(lambda: sent, what="the first pieces")
+        until(lambda: Generation.objects.filter(state="cancelled").exists(), what="an end of the patience")
         free()
     assert Generation.objects.count() == 1
 
@@ -112,12 +112,37 @@ def test_a_request_that_is_never_finished_holds_nothing(gateway: Gateway, secret
     host, port = gateway.url.removeprefix("http://").split(":")
     for end in (b"", b'{"model":', b"garbage\r\n\r\n"):
         with socket.create_connection((host, int(port))) as one:
-            one.sendall(f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\r\nContent-Length: 500\r\n\r\n".encode() + end)
+            one.sendall(
+                f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\nContent-Length: 500\r\n\r\n".encode() + end
+            )
     with httpx.Client(base_url=gateway.url, headers={"Authorization": f"Bearer {secret}"}, timeout=30) as http:
         assert http.post(CHAT, json=HELLO).status_code == 200
-    until(lambda: Generation.objects.filter(state="done").count() == 1, 10, "the row")
+    until(lambda: Generation.objects.filter(state="done").count() == 1, what="the row")
     assert Generation.objects.count() == 1
     free()
+
+
+def test_only_the_hosts_that_pages_have_are_answered(http: httpx.Client, settings: Any) -> None:
+    for host in ("evil.example", "127.0.0.1.evil.example", "", "a b", "localhost@evil", "[::1", "\xff", "x" * 5000, "localhost:1:2"):
+        refusal = http.get(HEAD, headers=[("Host", host.encode("latin-1"))])
+        refused(refusal, 400)
+        assert refusal.json()["error"]["code"] == "host_not_allowed", host
+    for host in ("localhost", "LOCALHOST.:81", "[::1]:8000", "127.0.0.1"):
+        assert http.get(HEAD, headers={"Host": host}).status_code == 200, host
+    settings.ALLOWED_HOSTS = [".example.org"]
+    assert http.get(HEAD, headers={"Host": "bot.example.org"}).status_code == 200
+    refused(http.get(HEAD), 400)
+    settings.ALLOWED_HOSTS = ["*"]
+    assert http.get(HEAD, headers={"Host": "anything"}).status_code == 200
+
+
+def test_a_request_that_says_that_it_is_too_large_is_refused_unread(gateway: Gateway, secret: str) -> None:
+    host, port = gateway.url.removeprefix("http://").split(":")
+    for length in (16 * 1024 * 1024 + 1, 10**18):
+        with socket.create_connection((host, int(port)), timeout=10) as one:
+            head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\nContent-Length: {length}\r\n\r\n"
+            one.sendall(head.encode())
+            assert one.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
 def test_where_pages_travel_encrypted_only_so_do_tokens(http: httpx.Client, settings: Any) -> None:

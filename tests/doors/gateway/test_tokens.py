@@ -6,22 +6,24 @@ from datetime import timedelta
 
 import openai
 import pytest
+from django.db import connection, transaction
 
 from cluster.lmstudio.emulator import Emulator
 from cluster.models import Generation
 from swwbot_site import tokens
+from swwbot_site.gateway import keys
 from swwbot_site.lib import clock
 from swwbot_site.models import Token
 from tests import build
 from tests.doors.gateway.conftest import HELLO, MODEL, Gateway, free
-from tests.harness import until
+from tests.harness import PATIENCE_S, until
 from tests.simulation.cluster import MEDIUM, SMALL
 
 Cluster = Callable[..., list[Emulator]]
 
 
 def client(gateway: Gateway, secret: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=secret, max_retries=0, timeout=30)
+    return openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=secret, max_retries=0, timeout=PATIENCE_S)
 
 
 def test_a_token_may_ask_so_often_a_minute_and_is_told_when_again(gateway: Gateway, cluster: Cluster) -> None:
@@ -35,7 +37,7 @@ def test_a_token_may_ask_so_often_a_minute_and_is_told_when_again(gateway: Gatew
         assert much.value.code == "rate_limit_exceeded"
         assert 1 <= int(much.value.response.headers["retry-after"]) <= 60
         assert one.models.list().data
-    until(lambda: Generation.objects.filter(state="done").count() == 3, 10, "three rows")
+    until(lambda: Generation.objects.filter(state="done").count() == 3, what="three rows")
     assert Generation.objects.count() == 3
     row, secret = build.token("generate", per_minute=2)
     for _ in range(2):  # through the API, or another process
@@ -45,7 +47,7 @@ def test_a_token_may_ask_so_often_a_minute_and_is_told_when_again(gateway: Gatew
 
 
 def test_a_token_waits_for_so_many_answers_at_a_time(gateway: Gateway, cluster: Cluster) -> None:
-    cluster(loaded=["maker/small"], tokens_per_s=4.0)
+    cluster(loaded=["maker/small"], tokens_per_s=1.0)
     _, secret = build.token("generate", at_once=2)
     with client(gateway, secret) as one:
         streams = [one.chat.completions.create(**HELLO, stream=True) for _ in range(2)]
@@ -60,9 +62,35 @@ def test_a_token_waits_for_so_many_answers_at_a_time(gateway: Gateway, cluster: 
                 return False
             return True
 
-        until(again, 10, "room for another")
+        until(again, what="room for another")
         for stream in streams:
             stream.close()
+    free()
+
+
+def test_answers_that_a_token_waits_for_in_other_processes_count_too(gateway: Gateway, cluster: Cluster) -> None:
+    cluster(loaded=["maker/small"])
+    row, secret = build.token("generate", at_once=2)
+    model, other = build.model(key="another"), {"caller": f"api:{row.name}", "home": 12345}
+    with client(gateway, secret) as one:
+        assert one.chat.completions.create(**HELLO)
+        later = clock.now() + timedelta(hours=1)
+        build.generation(model=model, state="done", ended_at=clock.now(), **other)
+        build.generation(model=model, caller=row.name, home=12345, not_before=later)
+        build.generation(model=model, caller=other["caller"], not_before=later)  # through the API: nobody waits for it
+        for _ in range(2):
+            build.generation(model=model, not_before=later, **other)
+
+        def refused() -> bool:
+            try:
+                one.chat.completions.create(**HELLO)
+            except openai.RateLimitError:
+                return True
+            return False
+
+        until(refused, what="a refusal")
+        Generation.objects.filter(not_before=later).delete()
+        until(lambda: not refused(), what="an answer")
     free()
 
 
@@ -106,7 +134,27 @@ def test_a_token_that_ends_is_good_for_nothing_soon_after(end: str, gateway: Gat
                 return False
             return True
 
-        until(lambda: not good(), 5, "the end of the token")
+        until(lambda: not good(), what="the end of the token")
+
+
+def test_a_database_that_does_not_answer_is_told_after_a_while(gateway: Gateway, secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "AWAY_S", 0.3)
+    with client(gateway, secret) as one:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {Token._meta.db_table} IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(openai.InternalServerError) as away:
+                one.models.list()
+        assert (away.value.status_code, away.value.code) == (503, "database_away")
+        assert away.value.response.headers["retry-after"]
+
+        def open_again() -> bool:
+            try:
+                one.models.list()
+            except openai.InternalServerError:
+                return False
+            return True
+
+        until(open_again, what="an answer")
 
 
 def test_many_strangers_at_once_keep_nobody_who_is_known_from_asking(gateway: Gateway, cluster: Cluster) -> None:

@@ -62,14 +62,14 @@ def test_a_stream_that_waits_tells_its_place_and_how_far_the_load_is(http: httpx
 def test_a_request_of_somebody_else_gets_its_turn_although_many_clients_hold_every_seat(client: openai.OpenAI, cluster: Cluster) -> None:
     (emulator,) = cluster(loaded=["maker/small"], parallel=2, tokens_per_s=300.0)
     with crowd(client, 12) as answers:
-        until(lambda: len(answers) > 12, 20, "a crowd")
+        until(lambda: len(answers) > 12, what="a crowd")
         for _ in range(3):
             ids = ask(MODEL, caller="entity:philosopher")
             before = len(answers)
-            done(ids, 20)
+            done(ids)
             assert len(answers) - before < 60
         since = len(answers)
-        until(lambda: len(answers) > since + 12, 20, "the crowd again")
+        until(lambda: len(answers) > since + 12, what="the crowd again")
     free()
     assert not Generation.objects.exclude(state="done").exists()
     assert Generation.objects.filter(caller__startswith="api:").count() == len(answers)
@@ -80,8 +80,8 @@ def test_another_model_gets_the_memory_although_clients_ask_without_a_pause(clie
     build.policy(overdue_s=1.0, min_residency_s=0.0, ageing_s=0.01)
     (emulator,) = cluster(models=[SMALL, MEDIUM], loaded=["maker/small"], budget_gb=14.0, tokens_per_s=400.0)
     with crowd(client, 4) as answers:
-        until(lambda: len(answers) > 4, 20, "a crowd")
-        done(ask("maker/medium", priority=10), 30)
+        until(lambda: len(answers) > 4, what="a crowd")
+        done(ask("maker/medium", priority=10))
     free()
     unharmed(emulator)
     assert Placement.objects.filter(model__key="maker/medium").exists()
@@ -96,7 +96,7 @@ def test_a_full_queue_is_told_with_the_time_to_come_back_and_is_open_again_after
     next(iter(first))
     with ThreadPoolExecutor(2) as pool:
         others = [pool.submit(client.chat.completions.create, **HELLO) for _ in range(2)]
-        until(lambda: Generation.objects.filter(state="queued").count() == 2, 10, "two who wait")
+        until(lambda: Generation.objects.filter(state="queued").count() == 2, what="two who wait")
         with pytest.raises(openai.RateLimitError) as full:
             client.chat.completions.create(**HELLO)
         assert full.value.code == "queue_full"
@@ -115,35 +115,34 @@ def test_a_full_queue_is_told_with_the_time_to_come_back_and_is_open_again_after
             return True
         return False
 
-    until(refused, 20, "a full queue")
+    until(refused, what="a full queue")
     Generation.objects.filter(home=12345).delete()
-    until(lambda: not refused(), 10, "an open queue")
+    until(lambda: not refused(), what="an open queue")
 
 
 def test_priorities_of_tokens_order_the_queue(gateway: Gateway, cluster: Cluster) -> None:
     (emulator,) = cluster(loaded=["maker/small"], parallel=1, tokens_per_s=3.0)
-    order: list[str] = []
     late, soon = (build.token("generate", priority=priority)[1] for priority in (90, 5))
     hold = build.token("generate")[1]
 
-    def work(name: str, secret: str) -> None:
+    def work(secret: str) -> None:
         with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=secret, max_retries=0) as one:
-            one.chat.completions.create(**HELLO)
-            order.append(name)
+            assert one.chat.completions.create(**HELLO).choices[0].message.content
 
     with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=hold, max_retries=0) as holder, ThreadPoolExecutor(4) as pool:
         stream = holder.chat.completions.create(**HELLO | {"max_tokens": 2000}, stream=True)
         next(iter(stream))
-        done_ones = [pool.submit(work, "late", late)]
-        until(lambda: Generation.objects.filter(state="queued").count() == 1, 10, "one who waits")
-        done_ones.append(pool.submit(work, "soon", soon))
-        until(lambda: Generation.objects.filter(state="queued").count() == 2, 10, "two who wait")
+        done_ones = [pool.submit(work, late)]
+        until(lambda: Generation.objects.filter(state="queued").count() == 1, what="one who waits")
+        done_ones.append(pool.submit(work, soon))
+        until(lambda: sum(flight.row for flight in tuple(gateway.process().relay._seating.waiting)) == 2, what="two who wait")
         quick(emulator)
         stream.close()
         for one in done_ones:
             one.result()
-    assert order == ["soon", "late"]
     free()
+    until(lambda: Generation.objects.filter(state="done").count() == 2, what="two rows")
+    assert list(Generation.objects.filter(state="done").order_by("asked_at").values_list("priority", flat=True)) == [5, 90]
 
 
 def test_a_request_that_the_operator_calls_off_ends_for_its_client_at_once(client: openai.OpenAI, cluster: Cluster) -> None:
@@ -152,16 +151,16 @@ def test_a_request_that_the_operator_calls_off_ends_for_its_client_at_once(clien
     next(iter(stream))
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(client.chat.completions.create, **HELLO)
-        pk = until(lambda: Generation.objects.filter(state="queued").values_list("pk", flat=True).first(), 10, "one who waits")
+        pk = until(lambda: Generation.objects.filter(state="queued").values_list("pk", flat=True).first(), what="one who waits")
         assert queue.cancel(pk, clock.now(), "Not now.")
         with pytest.raises(openai.InternalServerError) as off:
             waiting.result()
         assert "Not now." in str(off.value)
-    pk = until(lambda: Generation.objects.filter(state="running").values_list("pk", flat=True).first(), 10, "one who is asked")
+    pk = until(lambda: Generation.objects.filter(state="running").values_list("pk", flat=True).first(), what="one who is asked")
     assert queue.cancel(pk, clock.now(), "Not this either.")
     with pytest.raises(openai.APIError, match="Not this either"):
         list(stream)
-    until(lambda: emulator.work.machine.running == 0, 10, "an end of the generating")
+    until(lambda: emulator.work.machine.running == 0, what="an end of the generating")
     free()
     assert set(Generation.objects.values_list("state", flat=True)) == {"cancelled"}
     assert not Seat.objects.exists()

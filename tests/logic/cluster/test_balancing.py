@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cluster.logic.balancing import STRATEGIES, answer_s, find
+from cluster.logic.balancing import STRATEGIES, Site, answer_s, find
 from tests.logic.cluster.views import ago, candidate
 
 BETTER: dict[str, tuple[str, Any, Any]] = {
@@ -44,6 +44,31 @@ def order(strategy: str, *candidates: Any) -> list[int]:
 def test_the_better_is_first(strategy: str, better: Any, worse: Any) -> None:
     for good, bad in ((1, 2), (2, 1)):
         assert order(strategy, candidate(good, **better), candidate(bad, **worse)) == [good, bad]
+
+
+SITES: dict[str, tuple[str, Any, Any]] = {
+    "least loaded: by weight": ("least-loaded", {"in_flight": 3, "weight": 2.0}, {"in_flight": 2}),
+    "least loaded: then the freer": ("least-loaded", {"free_gb": 9.0}, {"free_gb": 8.0}),
+    "round robin: where the last load was longest ago": ("round-robin", {"loaded_at": ago(9)}, {"loaded_at": ago(3)}),
+    "model affinity: who prefers it": ("model-affinity", {"liking": 1, "free_gb": 9.0}, {"free_gb": 8.0}),
+    "model affinity: then the fuller": ("model-affinity", {"free_gb": 8.0}, {"free_gb": 9.0}),
+    "memory: the larger server": ("memory-based", {"budget_gb": 120.0}, {"free_gb": 50.0}),
+    "memory: then the freer": ("memory-based", {"free_gb": 9.0}, {"free_gb": 8.0}),
+    "expected time: who prefers it": ("expected-time", {"liking": 1, "load_s": 30.0}, {}),
+    "expected time: then the quicker": ("expected-time", {"load_s": 9.8, "free_gb": 9.0}, {"free_gb": 8.0}),
+    "expected time: of nearly equals the fuller": ("expected-time", {"load_s": 10.04, "free_gb": 8.0}, {"free_gb": 9.0}),
+}
+
+
+def site(**over: Any) -> Site:
+    values = {"load_s": 10.0, "free_gb": 8.0, "budget_gb": 60.0, "in_flight": 0, "loaded_at": ago(5), "weight": 1.0, "liking": 2}
+    return Site(server_id=1, server="studio-1", **values | over)
+
+
+@pytest.mark.parametrize(("strategy", "better", "worse"), SITES.values(), ids=SITES.keys())
+def test_the_better_place_for_a_load_is_first(strategy: str, better: Any, worse: Any) -> None:
+    load = find(strategy).load
+    assert load(site(**better)) < load(site(**worse))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

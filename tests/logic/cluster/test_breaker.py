@@ -53,6 +53,14 @@ def test_rests_are_jittered_by_a_fifth(dice: float, seconds: float) -> None:
     assert rest_s(1, first_s=5.0, dice=lambda: dice) == pytest.approx(seconds)
 
 
+def test_a_trial_that_fails_although_somebody_moved_the_rest_meanwhile_makes_it_rest_longer() -> None:
+    """Who lets the trial in moves the end of the rest, so that nobody else is let in."""
+    late = after(Breaker(failures=3, rest_until=NOW + 9), True, trial=True, limit=3, first_s=5.0, now=NOW, dice=lambda: 0.5)
+    assert (late.failures, late.rest_until, late.tripped) == (4, NOW + 10, True)
+    early = after(Breaker(failures=3, rest_until=NOW + 9), True, trial=False, limit=3, first_s=5.0, now=NOW, dice=lambda: 0.5)
+    assert (early.failures, early.rest_until, early.tripped) == (3, NOW + 9, False)
+
+
 def test_a_moment_that_is_over_when_a_failure_comes_counts_as_a_trial() -> None:
     late = after(Breaker(failures=3, rest_until=NOW - 1), True, trial=False, limit=3, first_s=5.0, now=NOW, dice=lambda: 0.5)
     assert (late.failures, late.rest_until) == (4, NOW + 10)

@@ -7,8 +7,9 @@ import pytest
 from cluster.logic.board import Board, Pressure
 from cluster.logic.eviction import choose, emptied, evictable_at
 from cluster.logic.lifecycle import PlacementState
-from cluster.logic.value import KNOBS
-from tests.logic.cluster.views import NOW, POLICY, ago, model, placed, server, state
+from cluster.logic.placement import plan
+from cluster.logic.value import KNOBS, moved, worth
+from tests.logic.cluster.views import NOW, POLICY, ago, model, offer, placed, server, state, wants
 
 OLD, OLDER, OLDEST = ago(100), ago(200), ago(250)
 
@@ -34,6 +35,13 @@ CASES: dict[str, tuple[list[Any], float, int, list[int] | None]] = {
     "as many as needed": ([placed(1, used_at=OLDER), placed(2, used_at=OLD), placed(3, used_at=OLDEST)], 35, 0, [1, 3]),
     "not one that a later victim made needless": ([placed(1, gb=2, used_at=OLDEST), placed(2, gb=30, used_at=OLDER)], 25, 0, [2]),
     "one alone where that is cheaper": ([placed(1, gb=9, used_at=OLDEST), placed(2, gb=9, used_at=OLD), placed(3, gb=11)], 10, 0, [3]),
+    "one alone where one has to go": ([placed(1, gb=9, used_at=OLDEST), placed(2, gb=9, used_at=OLD), placed(3, gb=11)], 10, 1, [3]),
+    "not one without which it is just enough": (
+        [placed(1, gb=10, used_at=OLDEST), placed(2, gb=15, used_at=OLDER), placed(3, gb=15, used_at=OLD)],
+        30,
+        2,
+        [2, 3],
+    ),
     "enough instances": ([placed(1, gb=1, used_at=OLDER), placed(2, gb=1, used_at=OLD)], 0, 2, [1, 2]),
     "one instance": ([placed(1, gb=1, used_at=OLDER), placed(2, gb=1, used_at=OLD)], 0, 1, [1]),
     "not enough of all": ([placed(1), placed(2)], 41, 0, None),
@@ -92,3 +100,46 @@ def test_who_is_overdue_has_the_emptiest_run_empty() -> None:
     found = emptied(laid, laid.state.servers[1], 10, 0, 2.0, KNOBS)
     assert [p.id for p in found or ()] == [2]
     assert emptied(laid, laid.state.servers[1], 41, 0, 2.0, KNOBS) is None
+
+
+# --- what another server has room for ----------------------------------------------------------------------------
+ELSEWHERE: dict[str, tuple[list[Any], list[Any], bool]] = {
+    "room for it elsewhere": ([], [], True),
+    "room for less": ([placed(9, 2, 7, gb=61)], [], False),
+    "not where it is on no disk": ([], [offer(1, 1), offer(1, 2)], False),
+    "another copy is there": ([placed(9, 2, 1)], [], False),
+}
+
+
+@pytest.mark.parametrize(("there", "offers", "cheap"), ELSEWHERE.values(), ids=ELSEWHERE.keys())
+def test_the_last_copy_of_what_another_server_has_room_for_costs_only_its_load(there: list[Any], offers: list[Any], cheap: bool) -> None:
+    models = [model(i, rate=0.5) for i in range(1, 8)]
+    laid = Board(state=state([server(1), server(2)], models, [placed(1, used_at=NOW), *there], offers or None), policy=POLICY, now=NOW)
+    found = choose(laid, laid.state.servers[1], 10, 0, KNOBS)
+    assert found is not None
+    before, after = worth(laid, 1, KNOBS), moved(laid, laid.state.models[1], KNOBS)
+    assert found.cost == pytest.approx(after if cheap else before, abs=0.01)
+
+
+def test_a_busy_disk_makes_moving_dear() -> None:
+    models = [model(1, rate=0.5), model(2, rate=9.0)]
+    boards = [Board(state=state([server(1)], models, [placed(1)], disk=disk), policy=POLICY, now=NOW) for disk in (0.0, 0.1, 0.5)]
+    costs = [moved(board, models[0], KNOBS) for board in boards]
+    assert costs == sorted(set(costs))
+
+
+def test_one_more_copy_of_a_model_in_demand_moves_a_small_one_to_where_there_is_room_for_it() -> None:
+    """No server has room for the large one; the rooms there are, together, would hold it."""
+    large, small = model(1, 45.0, rate=1.4, answer_s=3.0), model(2, 8.0, rate=0.2)
+    crowded = [
+        placed(1, 1, 1, gb=45.0, in_flight=4),
+        placed(2, 2, 2, gb=8.0, used_at=NOW),
+        placed(3, 2, 3, gb=30.0, pinned=True),
+        placed(4, 1, 4, pinned=True),
+    ]
+    hosts = [server(1), server(2, gb_per_s=2.0)]
+    cluster = state(hosts, [large, small, model(3, 30.0), model(4)], crowded)
+    (load,) = plan(cluster, [wants(1, 2)], POLICY, NOW).loads
+    assert (load.server_id, load.evict) == (2, (2,))
+    full = [*crowded, placed(5, 1, 4, gb=8.0, pinned=True)]
+    assert not plan(state(hosts, [large, small, model(3, 30.0), model(4)], full), [wants(1, 2)], POLICY, NOW).loads

@@ -29,12 +29,34 @@ def test_seats_are_taken_where_the_smallest_part_of_them_is() -> None:
     assert sorted(seat.placement for seat in take(one, 3)) == [1, 2, 2]
 
 
+def test_who_waits_has_his_turn_by_rank_and_among_equals_by_arrival() -> None:
+    one = line()
+    for name, rank in (("a", 50), ("b", 50), ("c", 10), ("d", 99), ("e", 10), ("f", 50), ("g", 0)):
+        one.join(name, rank)
+    assert one.drop("b")
+    assert not one.drop("b")
+    assert [one.pop() for _ in range(len(one.waiting))] == ["g", "c", "e", "a", "f", "d"]
+    assert one.idle
+    one.join("b", 0)
+    assert one.pop() == "b"
+
+
 def test_a_seat_that_is_left_is_free_for_the_next() -> None:
     one = line(p1=1)
     (seat,) = take(one)
     assert one.take() is None
     assert one.leave(seat) == 0
     assert one.take() is seat
+
+
+def test_seats_that_were_needed_at_once_since_the_last_count_stay_until_the_next() -> None:
+    one = line(p1=4)
+    taken = take(one, 3)
+    assert one.shrink() == {1: 1}
+    for seat in taken:
+        one.leave(seat)
+    assert one.shrink() == {}
+    assert one.shrink() == {1: 3}
 
 
 def test_lost_seats_are_given_back_when_they_are_free_and_never_taken() -> None:

@@ -60,6 +60,7 @@ INSTANCES = {
     "an unknown context": (Model(), 5, None, "gguf", 1, 11.75),
     "a cache for each slot": (Model(), 10, 4096, "gguf", 4, 14.0),
     "a cache that grows with use": (Model(), 10, 131_072, "mlx", 1, 11.75),
+    "a cache that grows, up to a small end": (Model(context_length=8192), 10, 4096, "mlx", 1, 11.75),
     "the operator's word": (Model(size_source="operator", size_gb=3.0), 10, 131_072, "gguf", 1, 3.0),
     "a guardrail's word and more context": (Model(size_source="guardrail", size_gb=15.0), 10, 8192, "gguf", 1, 15.75),
     "a guardrail's word and less context": (Model(size_source="guardrail", size_gb=15.0, context_length=8192), 10, 4096, "gguf", 1, 14.25),

@@ -3,10 +3,11 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 
 from cluster.catalogue import Catalogue
 from cluster.lmstudio.values import ChatRequest
@@ -31,13 +32,20 @@ class Slow:
         self._rows = Threads(asyncio.Event())
         self._gates: defaultdict[str, asyncio.Event] = defaultdict(_open)
         self.reached: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._failures: dict[str, Exception] = {}
 
     async def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         name = function.__name__
+        if error := self._failures.pop(name, None):
+            raise error
         found = await self._rows(function, *args, **kwargs)
         self.reached[name].set()
         await self._gates[name].wait()
         return found
+
+    def fail(self, name: str, error: Exception) -> None:
+        """This function fails once."""
+        self._failures[name] = error
 
     def hold(self, name: str) -> None:
         """What this function found is not heard of for a while."""
@@ -74,14 +82,14 @@ class Stage:
         task.add_done_callback(self.tasks.discard)
         return task
 
-    def flight(self, placement: Placement) -> Flight:
+    def flight(self, placement: Placement, priority: int = 50) -> Flight:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task
         wanted = Wanted(
             model_id=placement.model_id,
             model=placement.model.key,
             caller="api:test",
-            priority=50,
+            priority=priority,
             document=Request(messages=[{"role": "user", "content": "Hello?"}]),
             request=lambda ticket: ChatRequest(model=ticket.names[0], messages=()),
         )
@@ -114,14 +122,69 @@ def run(work: Callable[[Stage], Coroutine[Any, Any, None]]) -> None:
         finally:
             await stage.end()
 
-    asyncio.run(asyncio.wait_for(play(), 30))
+    asyncio.run(asyncio.wait_for(play(), 60))
     connections.close_all()
+
+
+def test_a_claim_that_fails_leaves_who_waits_where_he_was_and_the_seat_free(placement: Placement) -> None:
+    async def work(stage: Stage) -> None:
+        flight = stage.flight(placement)
+        stage.seating.enter(flight)
+        await stage.seating.queue_up(flight)
+        line = stage.seating.line(placement.model_id)
+        line.add(placement.pk, 1, await stage.rows(_hold, placement, 1))
+        stage.rows.fail("claim", OperationalError("the database is away"))
+        stage.seating._pump(line)
+        failing = [task for task in stage.tasks if task.get_name() == "claim"]
+        assert [type(error) for error in await asyncio.gather(*failing, return_exceptions=True)] == [OperationalError]
+        assert not flight.got.done()
+        assert (list(line.rows), line.free) == ([flight.pk], 1)
+        stage.seating._pump(line)
+        await asyncio.wait_for(flight.got, 30)
+        stage.seating.withdraw(flight)
+        flight.ticket = flight.got.result()
+        stage.call_off(flight)
+        await quiet(stage)
+
+    run(work)
+    assert states() == ["cancelled"]
+
+
+def test_who_is_urgent_comes_first_also_in_the_first_second_and_becomes_a_row_where_others_are_rows(placement: Placement) -> None:
+    async def work(stage: Stage) -> None:
+        seating, line = stage.seating, stage.seating.line(placement.model_id)
+        seating._numbers = await stage.rows(held.numbers)
+        usual, late, soon = (stage.flight(placement, priority) for priority in (50, 90, 5))
+        for flight in (usual, late, soon):
+            assert not seating.enter(flight)
+        line.add(placement.pk, 1, await stage.rows(_hold, placement, 1))
+        seating._pump(line)
+        assert soon.got.done()
+        assert not usual.got.done()
+        for flight in (usual, late):
+            await seating.queue_up(flight)
+        equal, urgent = (stage.flight(placement, priority) for priority in (90, 5))
+        for flight in (equal, urgent):
+            assert not seating.enter(flight)
+        await so(lambda: urgent.row)
+        assert list(line.waiting) == [equal]
+        assert set(line.rows) == {usual.pk, late.pk, urgent.pk}
+        await seating.turn()
+        assert min(line.rows.values(), key=lambda flight: flight.turn or clock.now()) is urgent
+        for flight in (usual, late, equal, urgent, soon):
+            flight.ticket = flight.ticket or (flight.got.result() if flight.got.done() and not flight.got.cancelled() else None)
+            stage.call_off(flight)
+        await quiet(stage)
+
+    run(work)
+    assert set(states()) == {"cancelled"}
 
 
 async def so(true: Callable[[], object]) -> None:
     """Wait until that is so."""
-    while not true():  # noqa: ASYNC110 - nobody rings for everything that is waited for here
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while not true():  # noqa: ASYNC110 - nobody rings for everything that is waited for here
+            await asyncio.sleep(0.01)
 
 
 async def quiet(stage: Stage) -> None:
@@ -173,7 +236,7 @@ def test_whoever_goes_away_while_he_is_claimed_leaves_the_seat_to_the_next(place
         stage.call_off(first)
         stage.rows.let("claim")
         await stage.seating.turn()
-        await asyncio.wait_for(second.got, 5)
+        await asyncio.wait_for(second.got, 30)
         assert line.rows == {}
         stage.seating.withdraw(second)
         second.ticket = second.got.result()
@@ -297,7 +360,7 @@ def test_a_process_that_stops_keeps_the_seats_of_those_who_sit_until_they_leave(
 def _hold(placement: Placement, n: int) -> Any:
     waiting = Generation.objects.filter(state="queued")
     kept = list(waiting.values_list("pk", flat=True))
-    waiting.update(not_before=clock.now().replace(year=2099))
+    waiting.update(not_before=clock.now() + timedelta(days=365))
     (block,) = held.hold(HOME, {placement.model_id: n}, clock.now(), Catalogue())
     Generation.objects.filter(pk__in=kept).update(not_before=None)
     return block
@@ -305,7 +368,7 @@ def _hold(placement: Placement, n: int) -> Any:
 
 def _seat(pk: int, placement: Placement) -> None:
     now = clock.now()
-    lease = {"lease_owner": HOME, "lease_until": now.replace(year=2099)}
+    lease = {"lease_owner": HOME, "lease_until": now + timedelta(days=365)}
     Generation.objects.filter(pk=pk).update(state="running", server=placement.server, placement=placement, seated_at=now, **lease)
     build.seat(generation=Generation.objects.get(pk=pk), placement=placement, **lease)
 
