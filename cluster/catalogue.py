@@ -47,9 +47,9 @@ class Catalogue:
         """Read everything anew at the next refresh."""
         self.read_at = None
 
-    def prepare(self, now: datetime) -> None:
-        """Read what there may be thousands of, if that was some seconds ago; best before the planner's lock is taken."""
-        if self.read_at is None or not timedelta() <= now - self.read_at < REMEMBERED:
+    def prepare(self, now: datetime, *, anew: bool = False) -> None:
+        """Read what there may be thousands of, if that was some seconds ago, or `anew`; best before the planner's lock is taken."""
+        if anew or self.read_at is None or not timedelta() <= now - self.read_at < REMEMBERED:
             self._read(now)
 
     def refresh(self, now: datetime, cooling: Rows | None = None) -> None:

@@ -148,4 +148,4 @@ def note(server_id: int, fault: Fault | None, policy: ClusterPolicy, now: dateti
         level = Level.INFO if health.state is ServerState.ONLINE else Level.WARNING
         text = f"{row.name} is {health.state.value}" + (f": {health.reason}" if health.reason else "")
         say(f"server.{health.state.value}", text, subject=f"server:{row.name}", level=level)
-        wake(Channel.SERVE)
+        wake(Channel.PLAN, Channel.SERVE)

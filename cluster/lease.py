@@ -1,19 +1,44 @@
 """What an engine holds: kept by its heartbeat, taken back when it has died, given back when it stops. Rows only."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from cluster import cache
-from cluster.logic.lifecycle import GenerationState, PlacementState
+from cluster.logic.lifecycle import ENDED, GenerationState, PlacementState
 from cluster.models import Generation, Placement, Seat, Server
 from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
-from swwbot_site.lib.leases import FREE, GRACE, LEASE, abandoned, gone
+from swwbot_site.lib.leases import EVERYBODY, FREE, GRACE, LEASE, abandoned, gone, lost
 from swwbot_site.lib.transitions import move
 from swwbot_site.lib.wake import Channel, wake
+from swwbot_site.lib.written import Written, together
+
+
+def _left(make: Callable[..., QuerySet[Any]]) -> Written:
+    gaps = {"now": datetime, "late": datetime, "before": datetime, "alive": list}
+    return Written(lambda **given: make(**given).order_by().values_list("pk")[:1], **gaps)
+
+
+LEFT: Final = (
+    _left(lambda **_: Generation.objects.filter(state=GenerationState.QUEUED, leader__state__in=ENDED)),
+    _left(lambda now, late, alive, **_: Seat.objects.filter(lost(now, late, alive), generation__isnull=True)),
+    _left(
+        lambda before, alive, **_: Generation.objects.filter(
+            gone("home", alive), home__isnull=False, state=GenerationState.QUEUED, queued_at__lt=before
+        )
+    ),
+    _left(lambda now, late, alive, **_: Generation.objects.filter(lost(now, late, alive), state=GenerationState.RUNNING)),
+    _left(
+        lambda now, late, alive, **_: Placement.objects.filter(
+            lost(now, late, alive), state__in=[PlacementState.LOADING, PlacementState.UNLOADING]
+        )
+    ),
+)
+"""What `reap` takes back, of each kind one row: nobody, in nearly every beat of a heart, has left anything."""
 
 
 def renew(owner: int, generations: Sequence[int], placements: Sequence[int], now: datetime) -> None:
@@ -38,6 +63,8 @@ def reap(now: datetime, alive: frozenset[int]) -> int:
 
     Whoever still waits for the answer of an equal request that has ended is freed.
     """
+    if not _anything(now, alive):
+        return 0  # nearly always
     cache.settle(now)
     _desert(now, alive)
     _look_at(Placement.objects.filter(abandoned(now, alive), state__in=[PlacementState.LOADING, PlacementState.UNLOADING]))
@@ -45,6 +72,14 @@ def reap(now: datetime, alive: frozenset[int]) -> int:
         lost = Generation.objects.filter(abandoned(now, alive), state=GenerationState.RUNNING)
         ids = list(lost.select_for_update(no_key=True, skip_locked=True, of=("self",)).values_list("pk", flat=True))
         return give_back(ids, "its engine died") if ids else 0
+
+
+def _anything(now: datetime, alive: frozenset[int]) -> bool:
+    """Whether there may be something to be taken back, in one question."""
+    if not alive or alive == EVERYBODY:
+        return True
+    moments = {"now": now, "late": now + LEASE - GRACE, "before": now - GRACE}
+    return any(together(*(each.text(**moments, alive=alive) for each in LEFT)))
 
 
 def _desert(now: datetime, alive: frozenset[int]) -> None:

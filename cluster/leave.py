@@ -101,7 +101,7 @@ def gone(errand: Errand) -> bool:
         done = move(rows, PlacementState.UNLOADING, PlacementState.GONE, ended_at=clock.now(), **FREE)
         if done:
             say("placement.gone", f"{errand.key} left {errand.server}", subject=f"server:{errand.server}")
-        wake(Channel.SERVE)
+        wake(Channel.PLAN, Channel.SERVE)
         return bool(done)
 
 

@@ -22,13 +22,13 @@ from swwbot_site.lib.written import Rows
 USUAL_SLOTS = 4
 """Answers at once that a model is believed to allow before it was ever loaded: the default of LM Studio 0.4."""
 
-REST = timedelta(seconds=5)
-"""While nothing waits, a plan is made so often: for what is to be loaded early, or to leave."""
+REST = timedelta(seconds=8)
+"""While nothing waits, a plan is made so often, for what is to be loaded early or to leave; and whenever PLAN rings."""
 
 
-def rests(policy: ClusterPolicy, now: datetime) -> bool:
+def rests(planned_at: datetime | None, now: datetime) -> bool:
     """Whether some engine has made a plan so lately that none is needed while nothing waits."""
-    return policy.rates_at is not None and timedelta() <= now - policy.rates_at < REST
+    return planned_at is not None and timedelta() <= now - planned_at < REST
 
 
 def demand(now: datetime, found: Rows | None = None) -> list[Demand]:

@@ -52,7 +52,7 @@ def settle(endpoints: Sequence[PoolEndpoint], now: datetime) -> int:
             if row.pool and row.name not in wanted:
                 changed += _leave(row, now)
         if changed:
-            wake(Channel.SERVE)
+            wake(Channel.PLAN, Channel.SERVE)
     return changed
 
 

@@ -7,10 +7,10 @@ monitor on, every server is looked at each health check interval.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import Min, Q
+from django.db.models import Q
 
+from cluster import ahead
 from cluster.address import endpoint, timeouts
 from cluster.health import fault, note
 from cluster.lmstudio.client import Client
@@ -32,27 +32,11 @@ class Look:
     latency_ms: float
 
 
-def _interval(policy: ClusterPolicy) -> float:
-    """Seconds between two looks at a server that is well."""
-    interval = policy.reconcile_interval_s
-    if policy.monitor or settings.ENABLE_HEALTH_MONITOR:
-        interval = min(interval, policy.health_check_interval_s)
-    return interval
-
-
-def soonest() -> datetime | None:
-    """When the next server is due, as far as it is known."""
-    online = Q(state=ServerState.ONLINE)
-    times = Server.objects.filter(enabled=True).aggregate(stale=Min("listed_at", filter=online), retry=Min("retry_at", filter=~online))
-    stale = times["stale"] + timedelta(seconds=_interval(ClusterPolicy.current())) if times["stale"] else None
-    return min((moment for moment in (stale, times["retry"]) if moment), default=None)
-
-
 def due(owner: int, now: datetime) -> list[tuple[int, Endpoint, Timeouts]]:
     """Claim the servers that should be looked at now; each is looked at by one engine."""
     policy = ClusterPolicy.current()
-    interval = _interval(policy)
-    stale = Q(listed_at__isnull=True) | Q(listed_at__lt=now - timedelta(seconds=interval))
+    every = ahead.interval(policy.reconcile_interval_s, policy.monitor, policy.health_check_interval_s)
+    stale = Q(listed_at__isnull=True) | Q(listed_at__lt=now - timedelta(seconds=every))
     wanted = Server.objects.filter(enabled=True).filter(
         (Q(state=ServerState.ONLINE) & stale) | (~Q(state=ServerState.ONLINE) & (Q(retry_at__isnull=True) | Q(retry_at__lte=now)))
     )

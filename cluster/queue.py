@@ -215,7 +215,8 @@ def _note(names: Iterable[str], now: datetime) -> None:
             model = resolve(name).heir()
         except (NoModel, AmbiguousModel):
             continue  # whoever asks for it will be told
-        LanguageModel.objects.filter(fresh, pk=model.pk).update(expected_at=now)
+        if LanguageModel.objects.filter(fresh, pk=model.pk).update(expected_at=now):
+            wake(Channel.PLAN, Channel.SERVE)
 
 
 def cancel(generation_id: int, now: datetime, why: str) -> bool:

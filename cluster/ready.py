@@ -156,7 +156,7 @@ def loaded(errand: Errand, result: LoadResult, seconds: float) -> bool:
         how = "was there already" if result.already else f"is loaded after {seconds:.1f} s"
         text = f"{placement.model} {how} on {server}"
         say("placement.loaded", text, subject=f"server:{server}", seconds=round(seconds, 2))
-        wake(Channel.SERVE)
+        wake(Channel.PLAN, Channel.SERVE)
         return True
 
 
@@ -171,7 +171,7 @@ def _spare(placement: Placement, instance_id: str, now: datetime) -> None:
     why = f"{instance_id} was found there meanwhile"
     if move(Placement.objects.filter(pk=placement.pk), PlacementState.LOADING, PlacementState.GONE, ended_at=now, reason=why, **FREE):
         say("placement.found", f"{placement.model} on {placement.server}: {why}", subject=f"server:{placement.server}")
-        wake(Channel.SERVE)
+        wake(Channel.PLAN, Channel.SERVE)
 
 
 def _taken(placement: Placement, offer: Offer | None, context: int | None, slots: int) -> float:

@@ -21,28 +21,30 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Min, Q
 
-from cluster import arrivals, ask, finish, hedge, lease, leave, plan, probe, queue, ready, reconcile, seat, sight
+from cluster import ahead, arrivals, ask, finish, hedge, lease, leave, plan, probe, queue, ready, reconcile, seat, sight
 from cluster.catalogue import Catalogue
 from cluster.lmstudio.client import Client
 from cluster.lmstudio.errors import PeerError
 from cluster.lmstudio.values import Endpoint, Timeouts
-from cluster.logic.lifecycle import GenerationState
+from cluster.logic.gathering import gathering
 from cluster.logic.order import Errand, Orders, Outcome, Ticket
-from cluster.models import ClusterPolicy, Generation
 from swwbot_site.lib import clock
 from swwbot_site.lib.hooks import step
 from swwbot_site.lib.loops import Context, Loop, Rows, landed
 from swwbot_site.lib.wake import Channel, wake
+from swwbot_site.lib.written import together
 
 log = structlog.get_logger(__name__)
 
 BUSY_S = 1.0
-"""How often the loop looks by itself while something is in flight or waits."""
+"""How often the loop looks by itself while something is in flight."""
 
-REST_S = 3.0
-"""How often it looks by itself while nothing happens: whoever makes work rings, and what has a time is known beforehand."""
+WAITING_S = 3.0
+"""How often while something only waits."""
+
+REST_S = 10.0
+"""How often while nothing happens: whoever makes work rings, what has a time is known beforehand, and an ear that was deaf rings too."""
 
 LOOK_S = 0.25
 """How often, at most, it is looked which servers are due and which deadlines have passed."""
@@ -50,24 +52,26 @@ LOOK_S = 0.25
 PACE_S = 0.002
 """The least time between two rounds: what comes back meanwhile is planned for at once."""
 
-GATHER_S = 0.002
-"""So long, for each generation of a round, the next one waits: under load fewer and larger transactions carry more."""
-
-GATHER_MOST_S = 0.015
-
 PATIENCE_S = 6.0
 """How long a stopping engine lets its running answers finish."""
 
 
 def reserve(
-    owner: int, capacity: int, now: datetime, catalogue: Catalogue | None = None, told: dict[seat.Key, seat.Told] | None = None
+    owner: int,
+    capacity: int,
+    now: datetime,
+    catalogue: Catalogue | None = None,
+    told: dict[seat.Key, seat.Told] | None = None,
+    *,
+    anew: bool = False,
 ) -> Orders:
-    """Steps 5 and 6: plan and reserve, one engine at a time; the lock is the policy's row."""
+    """Steps 5 and 6: plan and reserve, one engine at a time; the lock is the policy's row. `anew`: a plan is made although nothing waits."""
     now = max(now, clock.now())  # the database may have been waited for
-    if not sight.FIRST.rows() and plan.rests(ClusterPolicy.current(), now):
+    waits, planned = together(sight.FIRST.text(), sight.PLANNED.text())
+    if not (waits or anew) and plan.rests(planned[0][0] if planned else None, now):
         return Orders()
     if catalogue:
-        catalogue.prepare(now)
+        catalogue.prepare(now, anew=anew)
     with transaction.atomic():
         policy, seen = sight.locked(now)
         step("plan.before")
@@ -80,18 +84,6 @@ def reserve(
             wake(Channel.SERVE)  # there may be more than this engine can take
     step("seat.after")
     return orders
-
-
-def soonest(now: datetime) -> datetime | None:
-    """When something is due that nobody rings for: a request that rests, a deadline, a look at a server."""
-    waiting = Generation.objects.filter(state=GenerationState.QUEUED)
-    times = waiting.aggregate(ripe=Min("not_before", filter=Q(not_before__gt=now)), late=Min("deadline"))
-    return min((moment for moment in (*times.values(), probe.soonest()) if moment), default=None)
-
-
-def gathering(many: int) -> float:
-    """Seconds to gather more for the next transaction, after one for so many generations; one alone need not wait."""
-    return min(GATHER_MOST_S, GATHER_S * (many - 1)) if many > 1 else 0.0
 
 
 def settle(outcomes: Sequence[Outcome], owner: int, *, stopping: bool) -> None:
@@ -121,7 +113,7 @@ class Serve:
 
     def __init__(self) -> None:
         self._flights: dict[int, asyncio.Task[None]] = {}
-        self._looks: set[asyncio.Task[None]] = set()
+        self._looks: dict[int, asyncio.Task[None]] = {}
         self._errands: dict[int, asyncio.Task[None]] = {}
         self._outcomes: list[Outcome] = []
         self._batch: tuple[Outcome, ...] = ()
@@ -132,6 +124,7 @@ class Serve:
         self._store: asyncio.Task[None] | None = None
         self._surveying: asyncio.Task[None] | None = None
         self._gathers_until = 0.0
+        self._anew = False
 
     async def turn(self, context: Context) -> float:
         """One round: look at servers that are due, plan, reserve, and send off what was reserved."""
@@ -147,7 +140,9 @@ class Serve:
         if capacity <= 0 and now - self._planned_at < timedelta(seconds=BUSY_S):
             return BUSY_S
         self._planned_at = now
-        orders = await context.rows(reserve, context.owner, capacity, now, self._catalogue, self._told)
+        self._anew = context.heard(Channel.PLAN) or self._anew  # until a plan was made
+        orders = await context.rows(reserve, context.owner, capacity, now, self._catalogue, self._told, anew=self._anew)
+        self._anew = False
         self._gathers_until = _time() + gathering(len(orders.tickets))
         for ticket in orders.tickets:
             self._flights[ticket.generation_id] = context.spawn(self._flight(context, client, ticket), f"ask {ticket.generation_id}")
@@ -159,29 +154,34 @@ class Serve:
 
     async def _survey(self, context: Context, client: Client, now: datetime) -> None:
         """Look at servers that are due; end what waited past its deadline."""
-        for server_id, target, limits in await context.rows(probe.due, context.owner, now):
-            look = context.spawn(self._look(context, client, server_id, target, limits), f"probe {server_id}")
-            self._looks.add(look)
-            look.add_done_callback(self._looks.discard)
-        await context.rows(queue.expire, now)
+        looks, late = await context.rows(ahead.overdue, now, list(self._looks))
+        for server_id, target, limits in await context.rows(probe.due, context.owner, now) if looks else ():
+            self._looks[server_id] = look = context.spawn(self._look(context, client, server_id, target, limits), f"probe {server_id}")
+            look.add_done_callback(partial(self._seen, context))
+        if late:
+            await context.rows(queue.expire, now)
+
+    def _seen(self, context: Context, look: asyncio.Task[None]) -> None:
+        """A look is over. When the next is due is asked once all are."""
+        self._looks = {pk: one for pk, one in self._looks.items() if one is not look}
+        if not self._looks:
+            context.ring(Channel.SERVE)
 
     async def _pause(self, context: Context, orders: Orders, now: datetime) -> float:
         """Seconds until the next round if nobody rings."""
-        if orders.tickets or self._flights:
+        if self._flights:
             return BUSY_S
-        moments = (orders.until, await context.rows(soonest, now))
-        due = min((moment for moment in moments if moment), default=None)
-        return min(REST_S, max(LOOK_S, (due - now).total_seconds())) if due else REST_S
+        coming = await context.rows(ahead.soonest, now, list(self._looks))
+        moments = [max(LOOK_S, (moment - now).total_seconds()) for moment in (orders.until, coming.at) if moment]
+        return min(REST_S, WAITING_S if coming.waits else REST_S, *moments)
 
     async def finish(self, context: Context) -> None:
         """Let the running answers finish for a while, then give the rest back."""
         if self._surveying:
             await asyncio.wait([self._surveying])
-        flights = list(self._flights.values())
-        if flights:
-            await landed(flights, context.hurry, PATIENCE_S)
+        await landed(list(self._flights.values()), context.hurry, PATIENCE_S)
         unfinished = [gid for gid, task in self._flights.items() if not task.done()]
-        for task in (*(self._flights[gid] for gid in unfinished), *self._errands.values(), *self._looks):
+        for task in (*(self._flights[gid] for gid in unfinished), *self._errands.values(), *self._looks.values()):
             task.cancel()
         if self._store:
             self._store.cancel()
@@ -237,8 +237,9 @@ class Serve:
 
     def renew(self, owner: int, now: datetime) -> None:
         """Rows: the heartbeat of what is in flight, come back, loading or unloading."""
-        back = [o.ticket.generation_id for o in (*self._outcomes, *self._batch)]
-        lease.renew(owner, [*self._flights, *back], list(self._errands), now)
+        held = [*self._flights, *(o.ticket.generation_id for o in (*self._outcomes, *self._batch))]
+        if held or self._errands:
+            lease.renew(owner, held, list(self._errands), now)
 
 
 def loop() -> Loop:

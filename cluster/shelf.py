@@ -22,6 +22,11 @@ class Shelf:
         self._here: set[int] = set()
         self._fresh: defaultdict[int, dict[str, object]] = defaultdict(dict)
 
+    @property
+    def changed(self) -> bool:
+        """Whether a look has said anything new of a model."""
+        return bool(self._fresh)
+
     def names(self) -> set[str]:
         """Every name of every model that is known."""
         return {name for row in self._rows for name in (row.key, *row.aliases)}

@@ -62,6 +62,9 @@ FIRST: Final = Written(
 )
 """Something that waits, if anything does."""
 
+PLANNED: Final = Written(lambda: ClusterPolicy.objects.filter(pk=1, rates_at__isnull=False).order_by().values_list("rates_at"))
+"""When some engine last made a plan."""
+
 COOLING: Final = Written(_cooling, now=datetime, since=datetime)
 WAITING: Final = Written(_waiting, now=datetime)
 SERVERS: Final = Written(lambda: Server.objects.order_by("name").values_list(*_COLUMNS))

@@ -96,7 +96,7 @@ def swap(old: LanguageModel, new: LanguageModel, now: datetime) -> bool:
         if not rows.update(successor=new, successor_at=now, replaced_at=None):
             return False
         say("model.swapping", f"{new} is to take the place of {old} as soon as it is loaded", subject=f"model:{old}")
-        wake(Channel.SWAP, Channel.SERVE)
+        wake(Channel.SWAP, Channel.PLAN, Channel.SERVE)
         return True
 
 
@@ -107,7 +107,7 @@ def undo(old: LanguageModel) -> bool:
         if not rows.update(successor=None, successor_at=None, replaced_at=None):
             return False
         say("model.restored", f"{old} answers for itself again", subject=f"model:{old}")
-        wake(Channel.SWAP, Channel.SERVE)
+        wake(Channel.SWAP, Channel.PLAN, Channel.SERVE)
         return True
 
 
@@ -150,6 +150,7 @@ def _take_over(old: LanguageModel, now: datetime) -> None:
         new = _heir(old)
         moved = follow(old)
         say("model.replaced", f"{new} answers in the place of {old}; {moved} requests waited", subject=f"model:{old}", moved=moved)
+        wake(Channel.PLAN, Channel.SERVE)
     # By itself: who holds one model's row must not wait for another's. An estimate may be lost.
     LanguageModel.objects.filter(pk=new.pk).update(rate=F("rate") + old.rate, usual=F("usual") + old.usual)
 

@@ -110,7 +110,7 @@ def unload(placement_id: int, who: str) -> None:
         if not row.dismissed:
             Placement.objects.filter(pk=row.pk).update(dismissed=True)
             say("placement.dismissed", f"{who} wants {row.model} to leave {row.server}", subject=f"server:{row.server}", who=who)
-            wake(Channel.SERVE)
+            wake(Channel.PLAN, Channel.SERVE)
 
 
 def pin(placement_id: int, who: str, *, on: bool) -> bool:
@@ -122,7 +122,7 @@ def pin(placement_id: int, who: str, *, on: bool) -> bool:
         Placement.objects.filter(pk=row.pk).update(pinned=on, **({"dismissed": False} if on else {}))
         text = f"{row.model} is never evicted from {row.server}" if on else f"{row.model} may be evicted from {row.server} again"
         say("placement.pinned" if on else "placement.unpinned", f"{text}: {who} wanted it", subject=f"server:{row.server}", who=who)
-        wake(Channel.SERVE)
+        wake(Channel.PLAN, Channel.SERVE)
         return True
 
 

@@ -50,7 +50,7 @@ def keep(pairs: Collection[int], *, on: bool) -> int:
             text = f"{row.model} is to stay loaded on {row.server}" if on else f"{row.model} may leave {row.server} again"
             say("model.kept" if on else "model.released", text, subject=f"server:{row.server}")
         if changed:
-            wake(Channel.SERVE)
+            wake(Channel.PLAN, Channel.SERVE)
         return len(changed)
 
 
@@ -73,9 +73,11 @@ def recount(now: datetime) -> bool:
     fresh: defaultdict[int, float] = defaultdict(float)
     for model_id, rate in rates.items():
         fresh[heirs.get(model_id, model_id)] += rate
-    for model_id, old in LanguageModel.objects.order_by("pk").values_list("pk", "usual"):
-        if fresh[model_id] != old:
-            LanguageModel.objects.filter(pk=model_id).update(usual=fresh[model_id])
+    changed = [pk for pk, old in LanguageModel.objects.order_by("pk").values_list("pk", "usual") if fresh[pk] != old]
+    for pk in changed:
+        LanguageModel.objects.filter(pk=pk).update(usual=fresh[pk])
+    if changed:
+        wake(Channel.PLAN, Channel.SERVE)
     return True
 
 

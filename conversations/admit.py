@@ -47,16 +47,21 @@ class Head:
     permit_at: datetime
 
 
-def admit(now: datetime) -> int:
-    """Let those whose limits allow it now be generated, and end those for whom it is too late. Returns how many were admitted."""
+def admit(now: datetime, *, anew: bool = False) -> int:
+    """Let those whose limits allow it now be generated, and end those for whom it is too late. Returns how many were admitted.
+
+    `anew`: limits have changed, and the first of each line asks at once.
+    """
     if not in_line().exists():
         return 0
     _drop(in_line().filter(deadline__lte=now), TOO_LATE, now)
     asked: set[int] = set()
+    refused: set[int] = set()
     admitted = 0
     while len(asked) < BATCH:
-        due = [head for head in _heads() if head.permit_at <= now and head.reply_id not in asked]
-        heads = _open(due[:BATCH], now)
+        due = [head for head in _heads() if (anew or head.permit_at <= now) and head.reply_id not in asked | refused][:BATCH]
+        heads = _open(due, now)
+        refused.update(head.reply_id for head in due if head not in heads)
         if not heads:
             break
         for head in heads:

@@ -23,7 +23,7 @@ def compose(persona: Persona, message: Line, seen: Sequence[Line], *, username: 
     """
     wished = bool(model) and model != persona.model
     if wished:
-        queue.known(model)
+        model = queue.known(model).key
     heard = [line for line in seen if sees(persona, line, authors, username)]
     draft = prompt.draft(
         persona,

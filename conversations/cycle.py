@@ -24,9 +24,9 @@ from functools import partial
 
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Min, Q
 
 from conversations import admit, analyse, clean, company, confirm, decide, ensemble, expire, ingest, outbox, poll, post, reap, settle
+from conversations.agenda import Agenda
 from conversations.feed.client import Client
 from conversations.feed.errors import FeedError
 from conversations.logic.cast import Cast
@@ -43,7 +43,7 @@ from swwbot_site.lib.wake import Channel, wake
 
 log = structlog.get_logger(__name__)
 
-IDLE_S = 3.0
+IDLE_S = 10.0
 """How often each loop looks by itself while nothing happens: whoever makes work rings, and what has a time is known beforehand."""
 
 BUSY_S = 1.0
@@ -122,12 +122,9 @@ class Listen:
         now = clock.now()
         for target in await context.rows(poll.due, context.owner, now):
             if target.feed_id not in self._polls:
-                task = context.spawn(self._poll(context, target), f"poll {target.name}")
-                self._polls[target.feed_id] = task
+                task = self._polls[target.feed_id] = context.spawn(self._poll(context, target), f"poll {target.name}")
                 task.add_done_callback(partial(_forget, self._polls, target.feed_id))
-        await context.rows(judge, clock.now())
-        await context.rows(admit.admit, clock.now())
-        soonest = await context.rows(self._next, context.owner)
+        soonest = await context.rows(self._work, context.owner, anew=context.heard(Channel.LIMITS))
         return min(IDLE_S, max(0.02, (soonest - clock.now()).total_seconds())) if soonest else IDLE_S
 
     async def _poll(self, context: Context, target: Target) -> None:
@@ -155,12 +152,15 @@ class Listen:
         if fresh or haul.more:
             step("ingest.after")
 
-    def _next(self, owner: int) -> datetime | None:
-        """When a feed is to be polled, or a limit asked again. One that came due during this turn counts, unless another engine polls it."""
-        ours = Q(poll_at__gt=clock.now()) | Q(lease_owner=owner) | Q(lease_owner__isnull=True)
-        feeds = Feed.objects.filter(ours, enabled=True).exclude(pk__in=list(self._polls))
-        moments = feeds.aggregate(at=Min("poll_at"))["at"], admit.next_at()
-        return min((moment for moment in moments if moment), default=None)
+    def _work(self, owner: int, *, anew: bool = False) -> datetime | None:
+        """Decide and admit, if there is anything to. When a feed is to be polled, a limit asked again, or a decision tried again."""
+        todo = Agenda.of(owner, clock.now(), list(self._polls))
+        if todo.messages:
+            judge(clock.now())
+        if todo.messages or todo.line:
+            admit.admit(clock.now(), anew=anew)
+            todo = Agenda.of(owner, clock.now(), list(self._polls))
+        return min((moment for moment in (todo.at, admit.next_at() if todo.line else None) if moment), default=None)
 
     def renew(self, owner: int, now: datetime) -> None:
         """Rows: the right to poll stays with this engine."""

@@ -9,8 +9,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Min, Q
+from django.db.models import Q
 
+from conversations import agenda
 from conversations.address import dry, endpoint, interval
 from conversations.feed.client import Client
 from conversations.feed.errors import Ambiguous, Conflict, FeedError, NotFound
@@ -32,7 +33,7 @@ AT_ONCE = 8
 def due(owner: int, now: datetime) -> list[Target]:
     """The feeds that this engine should poll now, their leases taken."""
     waiting = Feed.objects.filter(enabled=True).filter(Q(poll_at__isnull=True) | Q(poll_at__lte=now))
-    if not waiting.exists():
+    if not agenda.due(now):
         return []
     targets = []
     free = Q(lease_owner__isnull=True) | Q(lease_owner=owner) | abandoned(now, living())
@@ -40,7 +41,8 @@ def due(owner: int, now: datetime) -> list[Target]:
         if not Feed.objects.filter(free, pk=feed.pk).update(**taken(owner, now)):
             continue
         unclaimed = Message.objects.filter(feed=feed, decided_at__isnull=True, bot_params__status="pending")
-        oldest = unclaimed.aggregate(oldest=Min("timestamp"))["oldest"]
+        pending = dict(unclaimed.order_by().values_list("remote_id", "timestamp"))
+        oldest = min(pending.values(), default=None)
         after = None if feed.cursor is None else min(feed.cursor, clock.millis(now)) - int(feed.overlap_s * 1000)
         if after is not None and oldest is not None and feed.cursor is not None:
             after = min(after, max(oldest - 1, feed.cursor - FARTHEST_MS))
@@ -55,7 +57,7 @@ def due(owner: int, now: datetime) -> list[Target]:
                 worker=feed.worker,
                 claim=feed.claim_at is None or feed.claim_at <= now,
                 dry=dry(feed),
-                pending=frozenset(unclaimed.values_list("remote_id", flat=True)),
+                pending=frozenset(pending),
             )
         )
     return targets

@@ -8,14 +8,15 @@ from typing import Final
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, QuerySet
 
 from conversations.models import Engine
 from swwbot_site.lib import clock
 from swwbot_site.lib.events import Level, say
-from swwbot_site.lib.leases import EVERYBODY, LEASE, alone, living
+from swwbot_site.lib.leases import EVERYBODY, LEASE, alive, alone, living, who_lives
 from swwbot_site.lib.loops import Loop
+from swwbot_site.lib.written import Written, filled, together
 
 log = structlog.get_logger(__name__)
 
@@ -32,13 +33,13 @@ def running(queue: str) -> int:
 
 def _alive() -> QuerySet[Engine]:
     rows = Engine.objects.filter(ended_at__isnull=True, leaving=False)
-    alive = living()
-    return rows.filter(beat_at__gt=clock.now() - LEASE) if alive == EVERYBODY else rows.filter(owner__in=alive)
+    there = living()
+    return rows.filter(beat_at__gt=clock.now() - LEASE) if there == EVERYBODY else rows.filter(owner__in=there)
 
 
 def begin(owner: int, queue: str) -> str:
     """Write down that this engine runs; returns why it must not. One at a time, so that of two the second sees the first."""
-    _set_clock()
+    _set_clock(together(TIME)[0][0][0])
     now = clock.now()
     with transaction.atomic():
         alone(ENGINES)
@@ -54,11 +55,9 @@ def begin(owner: int, queue: str) -> str:
     return ""
 
 
-def _set_clock() -> None:
+def _set_clock(theirs: datetime) -> None:
     """Go by the database's clock; say so if this machine's is far off."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        off = clock.follow(cursor.fetchone()[0])
+    off = clock.follow(theirs)
     if abs(off) > FAR_OFF:
         log.warning("clock.off", seconds=round(off.total_seconds(), 1), advice="set this machine's clock; the database's is used")
 
@@ -77,24 +76,34 @@ def complain(loop: str, error: Exception) -> None:
     say("engine.error", f"The {loop} loop failed and goes on: {type(error).__name__}: {error}", subject=f"loop:{loop}", level=Level.ERROR)
 
 
+TIME: Final = "SELECT clock_timestamp()"
+BEATS: Final = "UPDATE conversations_engine SET beat_at = %s WHERE owner = %s"
+SILENT: Final = Written(
+    lambda since: Engine.objects.filter(ended_at__isnull=True, beat_at__lt=since).order_by().values_list("pk")[:1], since=datetime
+)
+"""An engine that has not beaten for long."""
+
+
 def heartbeat(owner: int, loops: Sequence[Loop]) -> None:
-    _set_clock()
-    now = clock.now()
-    Engine.objects.filter(owner=owner).update(beat_at=now)
+    """Renew what the loops hold, and take back what the dead held."""
+    silent = SILENT.text(since=clock.now() - LEASE)
+    [[theirs]], _, quiet, lives = together(TIME, filled(BEATS, [clock.now(), owner]), silent, who_lives())
+    _set_clock(theirs)
+    now, there = clock.now(), alive(lives)
     for loop in loops:
         if loop.renew:
             loop.renew(owner, now)
-    alive = living()
     for loop in loops:
         if loop.reap:
-            loop.reap(now, alive)
-    _bury(now, alive)
+            loop.reap(now, there)
+    if quiet:
+        _bury(now, there)
 
 
-def _bury(now: datetime, alive: frozenset[int]) -> None:
+def _bury(now: datetime, there: frozenset[int]) -> None:
     """Note the end of engines that died without a word."""
-    if alive == EVERYBODY:
+    if there == EVERYBODY:
         return
-    dead = Engine.objects.filter(ended_at__isnull=True, beat_at__lt=now - LEASE).exclude(owner__in=alive)
+    dead = Engine.objects.filter(ended_at__isnull=True, beat_at__lt=now - LEASE).exclude(owner__in=there)
     if dead.update(ended_at=F("beat_at"), end_reason="it died"):
         say("engine.died", "An engine died without a word; what it held is taken back", level=Level.WARNING)

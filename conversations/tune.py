@@ -16,12 +16,8 @@ def tune(values: Mapping[str, Any], who: str) -> tuple[str, ...]:
     with transaction.atomic():
         ConversationPolicy.objects.get_or_create(pk=1)
         row = ConversationPolicy.objects.select_for_update(no_key=True).get(pk=1)
-        changed = tuple(name for name, value in values.items() if getattr(row, name) != value)
-        for name in changed:
-            setattr(row, name, values[name])
+        changed = sound.saved(row, values)
         if changed:
-            sound.check(row, changed)
-            row.save(update_fields=changed)
             text = f"{who} changed {', '.join(changed)} of the conversation's policy"
             say("policy.changed", text, subject="policy:conversation", who=who, fields=list(changed))
             wake(Channel.SETTINGS, Channel.LISTEN, Channel.DELIVER)

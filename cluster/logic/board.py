@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from heapq import nlargest
 
 from cluster.logic.lifecycle import PlacementState
 from cluster.logic.state import ClusterState, Demand, OfferView, PlacementView, PlanPolicy, ServerView
@@ -57,6 +58,8 @@ class Board:
     change: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     """Copies of a model, more or less by this plan's decisions."""
     worths: dict[int, float] = field(default_factory=dict)
+    losses: dict[int, dict[int, float]] = field(default_factory=dict)
+    """What is lost when a copy goes, by the server with the largest room elsewhere, then by model."""
     floors: dict[int, float] = field(default_factory=dict)
     free: dict[int, float] = field(default_factory=dict)
     """By server: GB that nothing holds and this plan has not promised."""
@@ -76,6 +79,10 @@ class Board:
     """By server: when something was last loaded there."""
     crowd: float | None = None
     """Requests a second for each server that is well, once somebody asks."""
+    gaps: list[tuple[float, int]] | None = None
+    """The two largest rooms, GB, and where they are, once somebody asks."""
+    cycle: float | None = None
+    """How long the disks would take to load what is nowhere and asked for, once somebody asks."""
     _copies: dict[int, int] = field(default_factory=dict)
     _warm: dict[int, list[PlacementView]] = field(default_factory=dict)
 
@@ -131,6 +138,22 @@ class Board:
     def idle(self, placement: PlacementView) -> bool:
         """Loaded, and nothing in flight nor given."""
         return placement.in_flight == 0 and placement.state is PlacementState.LOADED and placement.id not in self.taken
+
+    def forget(self, model_id: int) -> None:
+        """Work out anew what is lost with a copy of a model: there are more of them now, or fewer."""
+        self.worths.pop(model_id, None)
+        for losses in self.losses.values():
+            losses.pop(model_id, None)
+
+    def gap(self, server_id: int) -> tuple[float, int]:
+        """GB of the largest room on any other server that could load something now, and where; 0 if there is none."""
+        if self.gaps is None:
+            free = self.free
+            self.gaps = nlargest(2, [(free[other], other) for other in self.ready - self.promised - self.odd])
+        for gb, other in self.gaps:
+            if other != server_id:
+                return gb, other
+        return 0.0, server_id
 
     def copies(self, model_id: int) -> int:
         """Instances on servers that are well: loaded, loading or decided on, less those that leave."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cluster.logic.board import NOTHING, Board
 from cluster.logic.lifecycle import PlacementState
 from cluster.logic.state import PlacementView, ServerView
-from cluster.logic.value import Knobs, toil, worth
+from cluster.logic.value import Knobs, loss, toil, worth
 
 NEVER = float("inf")
 ROUNDING_GB = 1e-6
@@ -40,7 +40,8 @@ def _ripe(board: Board, server: ServerView, knobs: Knobs) -> list[tuple[float, f
     """
     factor, found = toil(server.gb_per_s, knobs), []
     now, residency, delay = board.now, max(0.0, board.policy.min_residency_s), board.policy.unload_delay_s
-    worths, pressure, taken, leaving = board.worths, board.pressure, board.taken, board.leaving
+    pressure, taken, leaving, (room, elsewhere) = board.pressure, board.taken, board.leaving, board.gap(server.id)
+    losses = board.losses.setdefault(elsewhere, {})
     for placement in board.idling[server.id]:
         since, number, model_id = placement.since, placement.id, placement.model_id
         if since + residency > now or number in taken or number in leaving:
@@ -48,7 +49,9 @@ def _ripe(board: Board, server: ServerView, knobs: Knobs) -> list[tuple[float, f
         if not placement.served and evictable_at(board, placement) > now:
             continue
         gb, used = placement.gb, placement.used_at or since
-        value = (worths[model_id] if model_id in worths else worth(board, model_id, knobs)) + TRIFLE * gb
+        if model_id not in losses:
+            losses[model_id] = loss(board, model_id, room, elsewhere, knobs)
+        value = losses[model_id] + TRIFLE * gb
         idle = now - max(used, since)
         if idle > 0:
             most = knobs.quiet / idle * knobs.keep_s + TRIFLE * gb + pressure.get(model_id, NOTHING).waiting

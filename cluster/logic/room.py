@@ -48,9 +48,12 @@ def load(board: Board, wish: Wish, server: ServerView, victims: Sequence[Placeme
     board.free[server.id] -= gb - sum(p.gb for p in victims)
     for placement in victims:
         board.change[placement.model_id] -= 1
-        board.worths.pop(placement.model_id, None)
+        board.forget(placement.model_id)
     board.change[wish.model_id] += 1
-    board.worths.pop(wish.model_id, None)
+    board.forget(wish.model_id)
+    if any(server.id == roomy for _, roomy in board.gaps or ()):
+        board.gaps = None
+        board.losses.clear()
     for other in board.state.by_model.get(wish.model_id, ()):  # worth less now; what victims leave behind is only worth more
         board.floors.pop(other.server_id, None)
     return Load(
@@ -111,7 +114,8 @@ def earned(board: Board, wish: Wish, knobs: Knobs, target: float) -> float:
     model = board.state.models[wish.model_id]
     if wish.copies:
         return value.more(model, wish.copies, wish.pressure, wish.load_s, board.now, knobs, target)
-    return value.first(model, wish.pressure, wish.load_s, board.now, board.state.disk, knobs)
+    cycle_s = value.cycle(board, knobs) if wish.pressure.timed else 0.0
+    return value.first(model, wish.pressure, wish.load_s, board.now, cycle_s, knobs)
 
 
 def _useless(board: Board, wish: Wish) -> str:

@@ -6,6 +6,7 @@ requests that will come for what goes. A load is made when it earns clearly more
 """
 
 from dataclasses import dataclass
+from math import fsum, sqrt
 from typing import Final
 
 from cluster.logic.board import NOTHING, Board, Pressure
@@ -24,12 +25,10 @@ class Knobs:
     """How many times its cost a load must earn while the disks are busy; 1 when they are idle."""
     age_s: float = 57.0
     """The wait at which a request counts double; its square law makes it five times at twice that."""
-    late: float = 1.9
-    """Extra weight just before the deadline."""
-    mercy: float = 1.5
-    """How much more of that for each part of their time that the disks have left."""
-    disk_full: float = 0.85
-    """From this share on they have no time left."""
+    late: float = 4.0
+    """Extra weight just before the deadline, where the disks have all the time they need."""
+    lost: float = 4.0
+    """It is gone where they would need so many times the time there is."""
     price: float = 1.2
     """What a GB from a busy disk must earn when it displaces something."""
     price_copy: float = 0.4
@@ -67,6 +66,8 @@ class Knobs:
 KNOBS: Final = Knobs()
 TOP: Final = 8
 """So many wishes are weighed in one plan, the best first; the next plan sees the rest."""
+CHANCE: Final = 4.0
+"""The square of how many standard deviations a queue must be above what chance makes of it to prove something."""
 
 
 def strain(disk: float, knobs: Knobs) -> float:
@@ -87,9 +88,21 @@ def crowd(board: Board, knobs: Knobs) -> float:
     return min(1.0, board.crowd / knobs.usual_rate)
 
 
-def mercy(disk: float, knobs: Knobs) -> float:
-    """The extra weight just before the deadline: while the disks have time left nobody needs to miss one."""
-    return knobs.late * (1.0 + knobs.mercy * max(0.0, knobs.disk_full - disk))
+def cycle(board: Board, knobs: Knobs) -> float:
+    """How long, in seconds, the disks would take to load all that is nowhere, as far as it will soon be asked for."""
+    if board.cycle is None:
+        pace = sum([server.gb_per_s for server in board.state.servers.values() if server.well])
+        away = [(m.rate * knobs.keep_s, m.need_gb) for m in board.state.models.values() if not board.there(m.id)]
+        board.cycle = fsum([gb * min(1.0, soon) for soon, gb in away]) / pace if pace else 0.0
+    return board.cycle
+
+
+def mercy(debt: float, knobs: Knobs) -> float:
+    """The extra weight just before the deadline. `debt`: the part of the time until then that it takes to load what everybody waits for.
+
+    The more of them miss it whatever is loaded, the less it matters who does: then what serves most for each GB comes first.
+    """
+    return knobs.late * max(0.0, 1.0 - debt / knobs.lost)
 
 
 def toil(gb_per_s: float, knobs: Knobs) -> float:
@@ -102,7 +115,7 @@ def weight(priority: int) -> float:
     return float(2.0 ** ((50 - priority) / 25))
 
 
-def first(model: ModelView, pressure: Pressure, load_s: float, now: float, disk: float, knobs: Knobs) -> float:
+def first(model: ModelView, pressure: Pressure, load_s: float, now: float, cycle_s: float, knobs: Knobs) -> float:
     """What the first instance earns: who waits and will still be there when it is loaded, who comes meanwhile and soon after."""
     queue = float(pressure.waiting)
     if not queue:
@@ -114,7 +127,9 @@ def first(model: ModelView, pressure: Pressure, load_s: float, now: float, disk:
         if queue <= 0:
             return 0.0
     soon = min(patience, oldest + load_s)
-    urgency = 1.0 + (soon / knobs.age_s) ** 2 + mercy(disk, knobs) * (soon / patience if soon < patience else 1.0) ** 8
+    urgency = (
+        1.0 + (soon / knobs.age_s) ** 2 + mercy(cycle_s / max(patience, 1.0), knobs) * (soon / patience if soon < patience else 1.0) ** 8
+    )
     return (queue + model.rate * (load_s + knobs.horizon_s)) * urgency * weight(pressure.priority)
 
 
@@ -126,9 +141,20 @@ def _saved(pressure: Pressure, then: float, now: float) -> float:
     return (latest - then) / (latest - pressure.deadline)
 
 
-def wanted(model: ModelView, copies: int, target: float, knobs: Knobs) -> float:
+def proven(model: ModelView, pressure: Pressure, now: float) -> float:
+    """Requests a second of a model, where what was learned lags behind: all who wait have come since the oldest of them came.
+
+    Less what chance may add to that, two standard deviations; and not over less time than two answers take, or a few at once would be many.
+    """
+    if pressure.waiting <= CHANCE:
+        return model.rate
+    since = max(now - pressure.oldest, 2.0 * model.answer_s)
+    return max(model.rate, (pressure.waiting - sqrt(CHANCE * pressure.waiting)) / since)
+
+
+def wanted(model: ModelView, copies: int, target: float, knobs: Knobs, rate: float | None = None) -> float:
     """How many copies the long-run work of a model asks for that has so many: few slots need more air than many, or a queue forms."""
-    return model.rate * model.answer_s / model.slots / (target * (1.0 - knobs.air / max(1, copies)))
+    return (model.rate if rate is None else rate) * model.answer_s / model.slots / (target * (1.0 - knobs.air / max(1, copies)))
 
 
 def spare(model: ModelView, copies: int, target: float, knobs: Knobs) -> int:
@@ -141,7 +167,8 @@ def spare(model: ModelView, copies: int, target: float, knobs: Knobs) -> int:
 
 def more(model: ModelView, copies: int, pressure: Pressure, load_s: float, now: float, knobs: Knobs, target: float) -> float:
     """What one more copy earns: the long-run work that the others cannot carry, and the queue they cannot work off before it is there."""
-    want = wanted(model, copies, target, knobs)
+    rate = proven(model, pressure, now)
+    want = wanted(model, copies, target, knobs, rate)
     pace = copies * model.slots / model.answer_s
     if pressure.waiting <= knobs.backlog * load_s * pace and want <= copies:
         return 0.0
@@ -150,7 +177,7 @@ def more(model: ModelView, copies: int, pressure: Pressure, load_s: float, now: 
     short = min(1.0, max(0.0, want - copies))
     left = max(0.0, pressure.waiting - pace * load_s * knobs.absorb)
     oldest = max(0.0, now - pressure.oldest) if pressure.waiting else 0.0
-    earned = short * model.rate * knobs.horizon_s / (copies + 1) + left
+    earned = short * rate * knobs.horizon_s / (copies + 1) + left
     return earned * (1.0 + (oldest / knobs.age_s) ** 2) * weight(pressure.priority if pressure.waiting else 50)
 
 
@@ -171,3 +198,18 @@ def _worth(model: ModelView, copies: int, waiting: int, knobs: Knobs) -> float:
     if short <= 0 and not waiting:
         return 1e-3 + 1e-3 * model.rate
     return min(1.0, max(short, 0.0)) * soon / copies + waiting
+
+
+def loss(board: Board, model_id: int, room_gb: float, elsewhere: int, knobs: Knobs) -> float:
+    """What is lost when a copy of a model goes, and so much room is elsewhere: its worth, or less where the last one only has to move there."""
+    value, model = worth(board, model_id, knobs), board.state.models[model_id]
+    if model.need_gb > room_gb or value <= 1.0 or board.copies(model_id) > 1 or elsewhere not in board.state.offers.get(model_id, ()):
+        return value
+    return min(value, moved(board, model, knobs))
+
+
+def moved(board: Board, model: ModelView, knobs: Knobs) -> float:
+    """What is lost when a model is loaded on another server instead: who comes meanwhile, and the work of that disk."""
+    load_s = model.need_gb / knobs.usual_gb_per_s
+    dear = knobs.price * strain(board.state.disk, knobs) * crowd(board, knobs) * model.need_gb
+    return 1.0 + (model.rate + model.mention) * load_s + dear + board.pressure.get(model.id, NOTHING).waiting

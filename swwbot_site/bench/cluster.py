@@ -1,16 +1,16 @@
-"""The cluster measured in one run: planning, reading rows, the queue with real workers, balance, and beside it the bare transport."""
+"""The cluster measured in one run: planning, reading rows, a worker at rest, the queue with real workers, balance, the bare transport."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Final
 
-from swwbot_site.bench import balance, planning, stage, traffic, transport
+from swwbot_site.bench import balance, idle, planning, stage, traffic, transport
 from swwbot_site.bench.figures import machine
 
 Rows = list[dict[str, object]]
 
-PARTS: Final = ("plan", "rows", "http", "queue", "balance")
+PARTS: Final = ("plan", "rows", "http", "idle", "queue", "balance")
 LEVELS: Final = (1, 8, 64, 256)
 STEADY: Final = 64
 """Requests in flight at a server that takes a second for each: slots are free and nothing is out of breath."""
@@ -24,13 +24,13 @@ class Sizes:
     readings: int = 20
     requests: int = 1500
     seconds: float = 8.0
-    idle_s: float = 20.0
+    idle_s: float = 60.0
     backlog: int = 3000
     generations: int = 10_000
     limit_s: float = 20.0
 
 
-QUICK: Final = Sizes(plans=30, readings=5, requests=300, seconds=2.0, idle_s=5.0, backlog=400, generations=400, limit_s=5.0)
+QUICK: Final = Sizes(plans=30, readings=5, requests=300, seconds=2.0, idle_s=30.0, backlog=400, generations=400, limit_s=5.0)
 
 
 def sized(*, quick: bool, generations: int | None) -> Sizes:
@@ -46,6 +46,7 @@ def run(parts: Iterable[str], sizes: Sizes, engines: int, told: Callable[[str], 
         "plan": lambda: planning.run(sizes.plans),
         "rows": lambda: _rows(sizes),
         "http": lambda: _http(sizes),
+        "idle": lambda: idle.run(sizes.idle_s),
         "queue": lambda: _queue(sizes, engines),
         "balance": lambda: balance.run(sizes.generations),
     }
@@ -72,17 +73,15 @@ def _http(sizes: Sizes) -> Rows:
 
 
 def _queue(sizes: Sizes, engines: int) -> dict[str, object]:
-    idle: Rows = []
     steady: Rows = []
     levels: Rows = []
     with traffic.latent() as hall, ExitStack() as stack:
         for number in range(1, engines + 1):
             stack.enter_context(traffic.engine(hall, number))
             if number == 1:
-                idle.append(traffic.still(hall, sizes.idle_s))
                 steady.append(traffic.level(hall, 1000, STEADY, sizes.seconds, evenly=True))
             levels += _levels(hall, (0, 50) if number == 1 else (0,), LEVELS if number == 1 else LEVELS[2:], sizes)
-        return {"idle": idle, "steady": steady, "levels": levels, "rss_mb": round(hall.rss_mb, 1)}
+        return {"steady": steady, "levels": levels, "rss_mb": round(hall.rss_mb, 1)}
 
 
 def _levels(hall: traffic.Hall, latencies: Sequence[int], in_flight: Sequence[int], sizes: Sizes) -> Rows:

@@ -61,6 +61,8 @@ def web(port: int, environment: Mapping[str, str]) -> AbstractContextManager["su
         "--no-access-log",
         "--lifespan",
         "on",
+        "--http",
+        "swwbot_site.protocol:Protocol",
     ]
     return running([sys.executable, "-m", *words], {"PYTHONPATH": str(settings.BASE_DIR), **environment})
 

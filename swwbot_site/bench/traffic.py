@@ -141,20 +141,6 @@ def backlog(hall: Hall, number: int) -> dict[str, object]:
     return head | _figures(hall, rows, counted, took, spent)
 
 
-def still(hall: Hall, seconds: float) -> dict[str, object]:
-    """What the workers and the database take while nothing happens, in percent of one core."""
-    groups = {"postgres": hall.database} | {f"engine {n}": pid for n, pid in enumerate(hall.engines, 1)}
-    groups |= {f"whole worker {n}": pid for n, pid in enumerate(hall.engines.values(), 1)}
-    cores = Cores(groups, families=["postgres", *(name for name in groups if name.startswith("whole"))])
-    time.sleep(seconds)
-    hall.look()
-    return {
-        "seconds": seconds,
-        "cpu_percent": {name: round(value / seconds * 100, 2) for name, value in cores.spent().items()},
-        "rss_mb": round(hall.rss_mb, 1),
-    }
-
-
 def keep(hall: Hall, model: str, in_flight: int, seconds: float, most: int = 1 << 30) -> int:
     """Submit whenever fewer than `in_flight` wait or run, each in a transaction of its own, `most` in all. Returns how many."""
     end, looked, count = time.monotonic() + seconds, 0.0, 0

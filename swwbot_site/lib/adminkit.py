@@ -53,6 +53,9 @@ STATES: Final[dict[str, str]] = {
 """The badge of each state; a state that is not here is grey."""
 
 
+LABELS: Final[dict[str, str]] = {"url": "Address"}
+"""What a form calls columns whose own name says little."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -82,10 +85,16 @@ class Page(ModelAdmin):  # type: ignore[misc]  # django-unfold ships no types
     formfield_overrides = {JSONField: {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 2})}}
     small: tuple[str, ...] = ()
     """Texts that need two lines, not a screen."""
+    empty = ""
+    """What a list without rows says: what would stand in it, and how it comes there."""
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if isinstance(db_field, TextField) and not db_field.choices:
             kwargs["form_class"] = Lines
+        if label := LABELS.get(db_field.name):
+            kwargs.setdefault("label", label)
+        elif db_field.name.endswith("_s") and db_field.verbose_name == db_field.name.replace("_", " "):  # a length of time, unnamed
+            kwargs.setdefault("label", f"{db_field.verbose_name[:-2].capitalize()}, s")
         if db_field.name in self.small:
             kwargs["widget"] = UnfoldAdminTextareaWidget(attrs={"rows": 2})
         return super().formfield_for_dbfield(db_field, request, **kwargs)

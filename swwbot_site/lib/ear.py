@@ -15,22 +15,30 @@ log = structlog.get_logger(__name__)
 
 RETRY_S: Final = 1.0
 
+ALIVE: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""A network that drops the connection without a word is noticed within half a minute."""
 
-async def hear(owner: int, registered: asyncio.Event, heard: Callable[[Channel | None], None], deaf: Callable[[], object]) -> None:
-    """Hold the lock of `owner`, and tell `heard` each channel that is rung, for ever. None: anything may have been missed.
 
-    `registered` is set while the lock is held; `deaf` is called whenever it is lost.
+async def hear(
+    owner: int | None, registered: asyncio.Event, heard: Callable[[Channel | None], None], deaf: Callable[[], object] = lambda: None
+) -> None:
+    """Hold the lock of `owner`, if there is one, and tell `heard` each channel that is rung, for ever. None: anything may have been missed.
+
+    `registered` is set while the connection stands; `deaf` is called whenever it is lost.
     """
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(**_parameters(), autocommit=True) as ear:
-                await ear.execute("SELECT pg_advisory_lock(%s, %s)", [SPACE, owner])
+                if owner is not None:
+                    await ear.execute("SELECT pg_advisory_lock(%s, %s)", [SPACE, owner])
                 for channel in Channel:
                     await ear.execute(f"LISTEN {channel.value}")
                 registered.set()
                 heard(None)
-                async for notice in ear.notifies():
-                    heard(Channel(notice.channel))
+                while True:
+                    async for notice in ear.notifies(timeout=0):
+                        heard(Channel(notice.channel))
+                    await _readable(ear.fileno())  # without a timeout, psycopg looks ten times a second
         except psycopg.OperationalError as error:
             log.warning("database.deaf", error=str(error))
         if registered.is_set():
@@ -39,7 +47,18 @@ async def hear(owner: int, registered: asyncio.Event, heard: Callable[[Channel |
         await asyncio.sleep(RETRY_S)
 
 
+async def _readable(descriptor: int) -> None:
+    """Wait until there is something to be read, or the end."""
+    loop = asyncio.get_running_loop()
+    there = asyncio.Event()
+    loop.add_reader(descriptor, there.set)
+    try:
+        await there.wait()
+    finally:
+        loop.remove_reader(descriptor)
+
+
 def _parameters() -> dict[str, Any]:
     """How to reach the database, for a connection that is not Django's."""
     unknown = ("cursor_factory", "context", "prepare_threshold")
-    return {key: value for key, value in connection.get_connection_params().items() if key not in unknown}
+    return ALIVE | {key: value for key, value in connection.get_connection_params().items() if key not in unknown}

@@ -7,6 +7,7 @@ hang up after 5 s, and a poll every 5 s would always meet a dying socket.
 
 import asyncio
 import json
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
@@ -78,9 +79,21 @@ class _Stream(httpx.AsyncByteStream):
         await self._inner.aclose()
 
 
+def _plain(cause: BaseException | None) -> str:
+    """What the operating system said of a connection that did not come about, without the library's words; "" where it said nothing.
+
+    Of a name with several addresses the library's text names each: that one stays.
+    """
+    fault = getattr(cause, "os_error", None) if isinstance(cause, aiohttp.ClientConnectorError) else None
+    if not isinstance(fault, OSError) or isinstance(fault, ssl.SSLError) or not fault.strerror:
+        return ""
+    number = fault.errno or 0
+    return (os.strerror(number) if number > 0 else fault.strerror).lower()  # numbers of the resolver are below 0
+
+
 def _renamed(exc: httpx.TransportError) -> httpx.TransportError:
     cause = exc.__cause__
-    text = str(exc) or type(cause).__name__
+    text = _plain(cause) or str(exc) or type(cause).__name__
     kinds: tuple[tuple[type[BaseException], Callable[[str], httpx.TransportError]], ...] = (
         (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
         (aiohttp.ServerTimeoutError, httpx.ReadTimeout),

@@ -6,11 +6,14 @@ out, or when its owner is gone and did not renew it within `GRACE`.
 """
 
 import secrets
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection, models
 from django.db.models import Q
+
+from swwbot_site.lib.written import filled, together
 
 LEASE: Final = timedelta(seconds=30)
 """How far ahead a lease reaches when it is taken or renewed."""
@@ -86,28 +89,42 @@ EVERYBODY: Final = frozenset({-1})
 """Who lives just after the database has started: it has forgotten every lock, and the owners are on their way back."""
 
 
+_LIVING: Final = (
+    "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objsubid = 2 AND granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    " UNION ALL SELECT -1 WHERE pg_postmaster_start_time() > clock_timestamp() - make_interval(secs => %s)"
+)
+
+
+def who_lives() -> str:
+    """The statement whose rows say who lives, for `written.together`."""
+    return filled(_LIVING, [SPACE, WAKING.total_seconds()])
+
+
 def living() -> frozenset[int]:
     """The owners whose processes hold their lock at this moment; EVERYBODY while the database does not know yet."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objsubid = 2 AND granted"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-            " UNION ALL SELECT -1 WHERE pg_postmaster_start_time() > clock_timestamp() - make_interval(secs => %s)",
-            [SPACE, WAKING.total_seconds()],
-        )
-        owners = frozenset(int(row[0]) for row in cursor.fetchall())
-        return EVERYBODY if -1 in owners else owners
+    return alive(together(who_lives())[0])
 
 
-def gone(owner: str, alive: frozenset[int]) -> Q:
+def alive(rows: Iterable[tuple[Any, ...]]) -> frozenset[int]:
+    """The owners that live, by the rows of `who_lives`."""
+    owners = frozenset(int(row[0]) for row in rows)
+    return EVERYBODY if -1 in owners else owners
+
+
+def gone(owner: str, alive: Collection[int]) -> Q:
     """The filter of rows whose column `owner` names somebody who is not there any more."""
     return Q(pk__in=[]) if alive == EVERYBODY else ~Q(**{f"{owner}__in": list(alive)})
 
 
 def abandoned(now: datetime, alive: frozenset[int]) -> Q:
     """The filter of leased rows that may be taken over: run out, or the owner gone for longer than GRACE."""
-    late = gone("lease_owner", alive) & Q(lease_until__lt=now + LEASE - GRACE)
-    return Q(lease_owner__isnull=False) & (Q(lease_until__lt=now) | late)
+    return lost(now, now + LEASE - GRACE, alive)
+
+
+def lost(now: datetime, late: datetime, alive: Collection[int]) -> Q:
+    """The filter of `abandoned`, with the end that a lease has at least if it was renewed within GRACE."""
+    return Q(lease_owner__isnull=False) & (Q(lease_until__lt=now) | (gone("lease_owner", alive) & Q(lease_until__lt=late)))
 
 
 def taken(owner: int, now: datetime) -> dict[str, object]:

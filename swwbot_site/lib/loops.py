@@ -43,6 +43,13 @@ class Context:
         """Wake the loop of this engine that waits on `channel`."""
         self.bells[channel].set()
 
+    def heard(self, channel: Channel) -> bool:
+        """Whether `channel` has rung since this was asked last; for one that no loop waits on."""
+        bell = self.bells[channel]
+        rang = bell.is_set()
+        bell.clear()
+        return rang
+
 
 class Turn(Protocol):
     """One round of a loop; returns the seconds after which it wants to look again by itself."""

@@ -10,9 +10,11 @@ from typing import Self
 
 from django.db import transaction
 from django.utils import timezone
+from django_q.brokers import get_broker
 from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
 from django_q.signals import post_spawn
+from django_q.signing import SignedPackage
 from django_q.status import Stat
 from django_q.tasks import async_task
 
@@ -35,6 +37,8 @@ class Guard:
     def __init__(self) -> None:
         self._parent = os.getppid()
         self._told = False
+        self._broker = get_broker()
+        self._key = ""
 
     def __enter__(self) -> Self:
         self._before = signal.signal(signal.SIGTERM, self._tell)
@@ -52,10 +56,15 @@ class Guard:
             return "SIGTERM"
         if os.getppid() != self._parent:
             return "the cluster that started it is gone"
-        for stat in Stat.get_all():
-            if stat.sentinel == self._parent and stat.status in STOPPING:
-                return "the cluster stops"
-        return ""
+        stat = self._stat()
+        return "the cluster stops" if stat and stat.status in STOPPING else ""
+
+    def _stat(self) -> Stat | None:
+        """The status of our cluster. All of them are read, and their list written, only until ours is known."""
+        if not self._key:
+            self._key = next((stat.key for stat in Stat.get_all(self._broker) if stat.sentinel == self._parent), "")
+        packed = self._broker.get_stat(self._key) if self._key else None
+        return SignedPackage.loads(packed) if packed else None
 
 
 def ensure(function: str, running: int, wanted: int = 1) -> int:

@@ -1,6 +1,7 @@
 """Whether a row may be kept with the columns that were changed in it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from django.db.models import Model
 
@@ -15,3 +16,14 @@ def check(row: Model, columns: Collection[str]) -> None:
     row.clean()
     row.validate_unique(exclude=others)
     row.validate_constraints()
+
+
+def saved(row: Model, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Save the columns that are to be different, and no others; returns which. Raises ValidationError, by field."""
+    changed = tuple(name for name, value in values.items() if getattr(row, name) != value)
+    for name in changed:
+        setattr(row, name, values[name])
+    if changed:
+        check(row, changed)
+        row.save(update_fields=changed)
+    return changed

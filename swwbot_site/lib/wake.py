@@ -13,6 +13,10 @@ class Channel(StrEnum):
 
     LISTEN = "sww_listen"
     SERVE = "sww_serve"
+    PLAN = "sww_plan"
+    """What plans go by has changed: one is made although nothing waits. Rung with SERVE, before it; SETTINGS rings it too."""
+    LIMITS = "sww_limits"
+    """Limits have changed: who stands in line asks anew. Rung with LISTEN, before it; SETTINGS rings it too."""
     DELIVER = "sww_deliver"
     SETTINGS = "sww_settings"
     SWAP = "sww_swap"

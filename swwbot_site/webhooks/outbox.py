@@ -14,6 +14,7 @@ from swwbot_site.lib.events import Level, say
 from swwbot_site.lib.leases import FREE, abandoned, taken
 from swwbot_site.lib.transitions import move
 from swwbot_site.lib.wake import Channel, wake
+from swwbot_site.lib.written import Written
 from swwbot_site.models import Delivery, Event, Webhook
 from swwbot_site.webhooks import attempts
 from swwbot_site.webhooks.attempts import DeliveryState
@@ -64,6 +65,12 @@ def _spread(hook: Webhook, now: datetime) -> bool:
     if fresh:
         Webhook.objects.filter(pk=hook.pk).update(cursor=fresh[-1].pk)
     return len(fresh) == BATCH
+
+
+TAKEN: Final = Written(
+    lambda: Delivery.objects.filter(state=DeliveryState.WAITING, lease_owner__isnull=False).order_by().values_list("pk")[:1]
+)
+"""Something that some engine has in hand."""
 
 
 def claim(owner: int, now: datetime) -> list[list[Parcel]]:
@@ -150,6 +157,8 @@ def renew(owner: int, ids: Sequence[int], now: datetime) -> None:
 
 def reap(now: datetime, alive: frozenset[int]) -> int:
     """Take back what dead engines had taken: it is sent again."""
+    if not TAKEN.rows():
+        return 0
     lost = Delivery.objects.filter(Q(state=DeliveryState.WAITING) & abandoned(now, alive)).update(**FREE)
     if lost:
         wake(Channel.EVENTS)

@@ -192,7 +192,7 @@ def test_twenty_equal_requests_are_one_to_the_server(studio: Callable[..., Any])
     studio(models=["maker/model:4"], loaded=["maker/model"])
     ids = [asked(caller=f"caller-{n}").pk for n in range(20)]
     with engines():
-        until(lambda: Generation.objects.filter(pk__in=ids, state="done").count() == 20, 20, "the answers")
+        until(lambda: Generation.objects.filter(pk__in=ids, state="done").count() == 20, what="the answers")
     rows = list(Generation.objects.filter(pk__in=ids))
     assert len({row.text for row in rows}) == 1
     assert sum(row.asked_at is not None for row in rows) == 1

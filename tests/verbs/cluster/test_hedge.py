@@ -198,7 +198,7 @@ class Script:
                     await asyncio.sleep(0)
             return await race
 
-        return asyncio.run(asyncio.wait_for(whole(), 10))
+        return asyncio.run(asyncio.wait_for(whole(), 60))
 
 
 @pytest.fixture
@@ -266,5 +266,5 @@ def test_an_engine_that_stops_closes_both_connections(script: Script) -> None:
         await asyncio.wait([race])
         assert race.cancelled()
 
-    asyncio.run(asyncio.wait_for(whole(), 10))
+    asyncio.run(asyncio.wait_for(whole(), 60))
     assert sorted(script.cut) == [FIRST, SECOND]

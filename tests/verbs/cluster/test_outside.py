@@ -56,9 +56,10 @@ async def test_no_request_leaves_inside_a_transaction(monkeypatch: pytest.Monkey
         )
         for model in ("maker/one", "maker/two"):
             queue.submit(model, Request(messages=[{"role": "user", "content": "Hello?"}]), caller="test", now=clock.now())
-            while Generation.objects.filter(state__in=["queued", "running"]).exists():
-                await serve.turn(context)
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(60):
+                while Generation.objects.filter(state__in=["queued", "running"]).exists():
+                    await serve.turn(context)
+                    await asyncio.sleep(0.01)
         assert serve.finish is not None
         await serve.finish(context)
     await emulator.stop()

@@ -150,4 +150,4 @@ def test_an_engine_takes_what_a_pool_hands_out_and_it_comes_online(cloud: Manage
     Server.objects.all().delete()
     cloud.endpoints = [endpoint(url=emulator.url)]
     with engines():
-        until(lambda: Server.objects.filter(name="cloud-1", pool="ec2", state="online").exists(), 20, "the server")
+        until(lambda: Server.objects.filter(name="cloud-1", pool="ec2", state="online").exists(), what="the server")

@@ -235,7 +235,7 @@ def test_plugins_and_the_webhook_are_told_by_an_engine(scaler: Callable[..., Sca
     notice = build.notice(reason={"model": "maker/model", "waiting": 3})
     nobody_looks()
     with engines():
-        until(lambda: Notice.objects.filter(due_at=None).exists(), 20, "the delivery")
+        until(lambda: Notice.objects.filter(due_at=None).exists(), what="the delivery")
     notice.refresh_from_db()
     assert plugin.out == [{"model": "maker/model", "waiting": 3}]
     assert hook.got == [{"id": notice.pk, "event": "scale_out", "at": notice.at.isoformat(), "reason": notice.reason}]
@@ -296,10 +296,10 @@ def test_a_plugin_that_raises_is_told_again_and_the_webhook_is_told_at_once(
     notice = build.notice()
     nobody_looks()
     with engines():
-        until(lambda: hook.got and Notice.objects.exclude(error="").exists(), 20, "the first attempt")
+        until(lambda: hook.got and Notice.objects.exclude(error="").exists(), what="the first attempt")
         Notice.objects.update(due_at=clock.now())
         wake(Channel.SETTINGS)
-        until(lambda: Notice.objects.filter(due_at=None).exists(), 20, "the second attempt")
+        until(lambda: Notice.objects.filter(due_at=None).exists(), what="the second attempt")
     assert len(plugin.out) == 1
     assert {got["id"] for got in hook.got} == {notice.pk}
 

@@ -7,7 +7,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from cluster import lease, serve
+from cluster import ahead, lease, serve
+from cluster.ahead import Ahead
+from cluster.logic.gathering import gathering
 from cluster.logic.order import Orders
 from cluster.models import Generation, Placement, Seat, Server
 from swwbot_site.lib import clock
@@ -101,15 +103,15 @@ def test_with_nothing_to_do_nothing_is_planned() -> None:
 
 def test_the_next_look_is_at_the_first_thing_that_has_a_time() -> None:
     now = clock.now()
-    assert serve.soonest(now) is None
+    assert ahead.soonest(now) == Ahead(waits=False, at=None)
     build.server(listed_at=now)
     build.server(state="offline", listed_at=now, retry_at=now + timedelta(seconds=20))
-    assert serve.soonest(now) == now + timedelta(seconds=20)
+    assert ahead.soonest(now).at == now + timedelta(seconds=20)
     build.generation(not_before=now - timedelta(seconds=5))
     build.generation(deadline=now + timedelta(seconds=9))
-    assert serve.soonest(now) == now + timedelta(seconds=9)
+    assert ahead.soonest(now).at == now + timedelta(seconds=9)
     build.generation(not_before=now + timedelta(seconds=2))
-    assert serve.soonest(now) == now + timedelta(seconds=2)
+    assert ahead.soonest(now).at == now + timedelta(seconds=2)
 
 
 def test_a_plan_for_many_waiting_takes_no_more_statements_than_for_one(django_assert_max_num_queries: Any) -> None:
@@ -125,7 +127,7 @@ def test_a_plan_for_many_waiting_takes_no_more_statements_than_for_one(django_as
 
 @pytest.mark.parametrize(("many", "seconds"), [(0, 0.0), (1, 0.0), (2, 0.002), (5, 0.008), (500, 0.015)])
 def test_the_more_there_is_to_do_the_more_is_done_at_once_and_one_alone_does_not_wait(many: int, seconds: float) -> None:
-    assert serve.gathering(many) == pytest.approx(seconds)
+    assert gathering(many) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(("capacity", "told"), [(0, False), (2, True), (9, False)])

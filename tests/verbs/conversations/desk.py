@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -27,10 +28,17 @@ class Desk:
         self._background = background
         self.owner = leases.draw()
         self.http = background.run(_made(http.client))
-        self.client = Client(self.http, total_s=0.8)
+        self.client = Client(self.http)
 
     def close(self) -> None:
         self._background.run(self.http.aclose())
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """Whoever does not answer soon is not waited for."""
+        patient, self.client = self.client, Client(self.http, total_s=1.5)
+        yield
+        self.client = patient
 
     def poll(self) -> int:
         """Steps 1 and 2 for every feed, due or not; how many messages are new."""

@@ -98,8 +98,8 @@ async def resets(request: web.Request, body: dict[str, Any]) -> web.StreamRespon
 
 
 async def dawdles(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-    """It answers too late."""
-    await asyncio.sleep(1.2)
+    """It answers when nobody waits any more."""
+    await asyncio.sleep(3600)
     return await sound(request, body)
 
 

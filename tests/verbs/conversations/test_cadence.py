@@ -32,4 +32,4 @@ def test_a_feed_is_looked_at_when_it_is_due(owner: int | None, late: bool, polle
     listen = Listen()
     if polled:
         listen._polls[feed.pk] = None  # type: ignore[assignment]
-    assert listen._next(OURS) == (at if counts else None)
+    assert listen._work(OURS) == (at if counts else None)

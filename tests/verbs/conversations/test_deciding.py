@@ -310,7 +310,7 @@ def test_a_plugins_rule_weighs_and_stands_in_the_verdict(plugin: Any) -> None:
     kept = Reply.objects.get().verdict
     assert kept["chance"] == 1.0
     assert kept["factors"] == {"loud": 3.0, "silence": 1.5}
-    assert kept["rules"] == ["chance 0.5", "loud ×3", "silence ×1.5"] or kept["rules"] == ["chance 0.5", "silence ×1.5", "loud ×3"]
+    assert kept["rules"] == ["chance 0.5", "silence ×1.5", "loud ×3"]
     assert kept["dice"] < 1
 
 
@@ -347,7 +347,7 @@ def test_a_request_that_cannot_be_put_together_fails_with_its_reason_and_costs_n
     judge(hear(feed, "One?"))
     reply = Reply.objects.get()
     assert reply.state == "failed"
-    assert "too long" in reply.reason or "context" in reply.reason
+    assert "context" in reply.reason
     assert Permit.objects.get().state == "refunded"
     assert Event.objects.get(kind="reply.failed").level == "error"
 
@@ -384,4 +384,4 @@ def test_the_verdict_of_an_answer_says_why() -> None:
     assert kept["mode"] == "ambient"
     assert kept["rules"] == ["chance 0.9", "question ×2", "silence ×1.5"]
     assert kept["pick"].startswith("natural: luck 0.")
-    assert kept["left"] == [{"rule": "5 a hour", "left": 4}] or kept["left"][0]["left"] in (4, 5)
+    assert kept["left"] == [{"rule": "5 an hour", "left": 5}]

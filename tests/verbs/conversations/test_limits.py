@@ -12,9 +12,10 @@ from cluster.models import Generation
 from conversations import admit, cycle
 from conversations.logic import turnstile
 from conversations.models import Feed, Message, Reply
-from entities import limits, spend
-from entities.models import Entity, Permit
+from entities import limits, restrict, spend
+from entities.models import Entity, Permit, RateLimit
 from swwbot_site.lib import clock
+from swwbot_site.lib.wake import Channel, waking
 from swwbot_site.models import Event
 from tests import build
 
@@ -279,3 +280,37 @@ def test_a_gap_lets_one_at_a_time() -> None:
 def test_the_verdict_keeps_what_the_limits_left(asked: Callable[..., Entity]) -> None:
     asked(1)
     assert Reply.objects.get().verdict["left"] == [{"rule": "1 a minute", "left": 1}]
+
+
+def test_when_limits_have_changed_everybody_in_line_asks_at_once_however_far_away_its_moment_was() -> None:
+    who, other, feed = build.entity(), build.entity(), build.feed()
+    allowance = build.limit(entity=who, kind="hour", amount=1)
+    build.limit(entity=other, kind="hour", amount=1)
+    for one in (who, other):
+        build.permit(entity=one, state="spent", settled_at=clock.now())
+    late = {"permit_at": clock.now() + timedelta(minutes=59), "deadline": clock.now() + timedelta(hours=3)}
+    line = [waiting(who, feed, **late) for _ in range(3)]
+    waiting(other, feed, **late)
+    allowance.delete()
+    assert admit.admit(clock.now()) == 0
+    assert admit.admit(clock.now(), anew=True) == 3
+    assert admitted() == [one.pk for one in line]
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda who, limit: limits.reset(who.pk, None, "somebody"),
+        lambda who, limit: restrict.change(limit.pk, {"amount": 9}, "somebody"),
+        lambda who, limit: restrict.add({"entity": who, "kind": "day", "amount": 9}, "somebody"),
+        lambda who, limit: restrict.remove(limit.pk, "somebody"),
+    ],
+    ids=["begun anew", "changed", "added", "removed"],
+)
+def test_who_stands_in_line_hears_of_changed_limits(act: Callable[[Entity, RateLimit], object]) -> None:
+    who = build.entity()
+    limit = build.limit(entity=who, kind="hour", amount=1)
+    with CaptureQueriesContext(connection) as told:
+        act(who, limit)
+    rung = [query["sql"] for query in told if query["sql"].startswith("NOTIFY")]
+    assert rung in ([waking(Channel.LIMITS), waking(Channel.LISTEN)], [waking(Channel.SETTINGS), waking(Channel.LISTEN)])

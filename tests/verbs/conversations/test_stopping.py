@@ -88,9 +88,9 @@ def test_who_stops_waits_for_claims_that_have_begun() -> None:
     with transaction.atomic():
         assert outbox.may_write()
         stopping.start()
-        until(_waits, 10, "the stop's wait for the lock")
+        until(_waits, what="the stop's wait for the lock")
         assert stopping.is_alive()
-    stopping.join(10)
+    stopping.join(60)
     with transaction.atomic():
         assert not outbox.may_write()
 

@@ -1,5 +1,7 @@
 """The HTTP client of all peers: requests go as they are, and nothing of a response is remembered."""
 
+import socket
+
 import httpx
 import pytest
 
@@ -38,3 +40,13 @@ async def test_a_closed_client_sends_nothing():
         pass
     with pytest.raises(RuntimeError, match="closed"):
         await client.get("http://127.0.0.1:1/")
+
+
+async def test_a_refused_connection_is_told_in_words_of_the_system():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
+    async with http.client() as client:
+        with pytest.raises(httpx.ConnectError) as refused:
+            await client.get(url)
+    assert str(refused.value) == "connection refused"
