@@ -24,6 +24,7 @@ admin.site.unregister([User, Group])
 class EventAdmin(Record):
     """What happened, newest first."""
 
+    empty = "What happens stands here, the newest first."
     list_display = ("at", "badge", "kind", "subject", "said")
     list_display_links = ("at", "said")
     list_filter = ("level", "kind")
@@ -62,6 +63,8 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
 
 class TaskAdmin(Record):
     """The worker's own tables, which are only alarm clocks: to look at."""
+
+    empty = "These tables belong to the worker (django-q2): its tasks only wake engines. An empty one is well."
 
 
 def _seal(name: str, columns: tuple[str, ...]) -> None:

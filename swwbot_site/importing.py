@@ -60,7 +60,8 @@ class ImportForm(forms.Form):
 class ConfigImportAdmin(Record):
     """Which configuration file was met where, and what became of it; and the way to read one in."""
 
-    list_display = ("at", "source", "host", "badge", "version", "digest")
+    empty = "No configuration file was met yet."
+    list_display = ("at", "source", "host", "badge", "version", "content")
     list_filter = ("outcome", "source", "host")
     search_fields = ("source", "host", "^digest")
     fieldsets = ((None, {"fields": (("source", "host", "at"), ("outcome", "version"), "digest", "names", "gone")}),)
@@ -94,6 +95,10 @@ class ConfigImportAdmin(Record):
     @column("outcome", ordering="outcome", label={"imported": "success", "rejected": "danger", "stale": "warning"})
     def badge(self, row: ConfigImport) -> str:
         return row.outcome
+
+    @column("digest")
+    def content(self, row: ConfigImport) -> str:
+        return row.digest[:12]
 
     @column("what the file says")
     def names(self, row: ConfigImport) -> SafeString:

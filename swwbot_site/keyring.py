@@ -127,6 +127,7 @@ class Secretive(Record):
 class TokenAdmin(Secretive):
     """Which programs may speak to the API."""
 
+    empty = "A token lets a program use the API and the gateway."
     asks = TokenForm
     title = "Make a token"
     actions = ("revoke",)

@@ -31,6 +31,7 @@ IMPORTING: Final = (
     "conversations.add_feed",
     "conversations.change_feed",
     "conversations.change_conversationpolicy",
+    "swwbot_site.change_retention",
 )
 """What whoever reads in a configuration file needs: it holds all of these."""
 

@@ -175,6 +175,7 @@ def _programs(wishes: Wishes, played: demo.Demo | None) -> Iterator[Program]:
     if wishes.web:
         words = ["-m", "uvicorn", "swwbot_site.asgi:application", "--host", wishes.host, "--port", str(wishes.port)]
         words += ["--log-level", "warning", "--no-access-log", "--lifespan", "on", "--timeout-graceful-shutdown", "2"]
+        words += ["--http", "swwbot_site.protocol:Protocol"]
         where = {"PYTHONPATH": str(settings.BASE_DIR), **environment}
         yield Program(name="web", words=python(*words), environment=where, port=wishes.port, patience_s=4)
     # Fewer memory arenas: an engine's threads would otherwise keep one each.

@@ -42,6 +42,7 @@ class WebhookForm(forms.Form):
 class WebhookAdmin(Secretive):
     """Where events are told."""
 
+    empty = "A webhook tells another program, by a signed POST, what happens here."
     asks = WebhookForm
     title = "Tell events"
     actions = ("switch_on", "switch_off", "forget")
@@ -94,6 +95,7 @@ class WebhookAdmin(Secretive):
 class DeliveryAdmin(Record):
     """What was told to webhooks, or is still to be."""
 
+    empty = "What webhooks were told, or are still to be told."
     actions = ("resend",)
     list_display = ("id", "webhook", "event", "badge", "attempts", "attempt_at", "status", "said")
     list_filter = ("state", "webhook")

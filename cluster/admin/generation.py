@@ -90,6 +90,7 @@ DEEDS = (
 class GenerationAdmin(Doing, Record):
     """Read-only: engines write it, `manage.py trace` tells its story. People bring forward, call off, and ask again."""
 
+    empty = "Each request to a model stands here, from personas and from programs."
     deeds = DEEDS
     list_display = (
         "id",
@@ -179,6 +180,7 @@ class GenerationAdmin(Doing, Record):
 class SeatAdmin(Record):
     """The answers in flight."""
 
+    empty = "Nothing is being answered at this moment."
     list_display = ("generation", "placement", "taken_at", "lease_owner", "lease_until")
     list_filter = (("placement__server", AutocompleteSelectFilter),)
     list_select_related = ("generation", "placement", "placement__model", "placement__server")

@@ -61,6 +61,7 @@ class ModelForm(forms.ModelForm):  # type: ignore[type-arg]
 class ModelAdmin(Waking):
     """Its size decides where it fits; a size set here is never learned over."""
 
+    empty = "Models come by themselves from the lists of the servers. Add one by hand only to give it a size or other names beforehand."
     form = ModelForm
     inlines = (Offers,)
     list_display = ("key", "size_gb", "size_source", "context_length", "kind", "asked", "offered", "held", "waiting", "successor")
@@ -139,6 +140,7 @@ class ModelAdmin(Waking):
 class OfferAdmin(Record):
     """What the servers' own lists say, and what we learned there."""
 
+    empty = "What servers list stands here as soon as they answer."
     actions = ("keep", "release")
     list_display = (
         "model",

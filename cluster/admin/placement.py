@@ -64,18 +64,19 @@ DEEDS = (
 class PlacementAdmin(Doing, Record):
     """Every model that is, or was, in a server's memory."""
 
+    empty = "What is in the servers' memory stands here, and what was."
     deeds = DEEDS
-    list_display = ("model", "server", "badge", "gb", "seats_taken", "pinned", "origin", "used", "said")
+    list_display = ("model", "server", "badge", "memory", "seats_taken", "pinned", "origin", "used", "said")
     list_filter = ("state", "pinned", "adopted", "preloaded", "server")
     search_fields = ("instance_id", "model__key", "server__name")
     ordering = ("-id",)
     fieldsets = (
-        (None, {"fields": (("model", "server", "state"), ("instance_id", "slots", "seats_taken"), ("gb", "context_length", "pinned"))}),
+        (None, {"fields": (("model", "server", "state"), ("instance_id", "slots", "seats_taken"), ("memory", "context_length", "pinned"))}),
         ("Why", {"fields": ("decided", ("caused_by", "adopted", "preloaded"), ("dismissed", "served"))}),
         ("When", {"fields": (("created_at", "load_deadline", "loaded_at"), ("used_at", "expires_at", "ended_at"))}),
         ("Failures", {"fields": (("failures", "rest_until"),)}),
     )
-    readonly_fields = ("decided", "seats_taken")
+    readonly_fields = ("decided", "seats_taken", "memory")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Placement]:
         found: QuerySet[Placement] = super().get_queryset(request)
@@ -85,6 +86,10 @@ class PlacementAdmin(Doing, Record):
     def badge(self, row: Placement) -> str:
         resting = row.state == PlacementState.LOADED and row.failures and row.rest_until and row.rest_until > clock.now()
         return "resting" if resting else row.state
+
+    @column("memory held", ordering="gb")
+    def memory(self, row: Placement) -> str:
+        return f"{row.gb:.1f} GB"
 
     @column("slots taken")
     def seats_taken(self, row: Any) -> str:

@@ -42,8 +42,6 @@ class PolicyAdmin(Waking):
         """A strategy is one of those there are, plugins' included."""
         if db_field.name == "strategy":
             return ChoiceField(choices=[(name, name) for name in table()], help_text=db_field.help_text, initial=db_field.get_default())
-        if db_field.name.endswith("_s"):
-            kwargs["label"] = f"{db_field.name[:-2].replace('_', ' ').capitalize()}, s"
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     @column("time spent loading")

@@ -12,6 +12,7 @@ from swwbot_site.lib.words import short
 class NoticeAdmin(Record):
     """Who was told, and what has become of it."""
 
+    empty = "When requests wait too long although every server is busy, or a server is idle for long, the cluster says so here."
     list_display = ("id", "event", "subject", "at", "closed_at", "attempts", "told_at", "delivered_at", "trouble")
     list_filter = ("event",)
     search_fields = ("subject",)

@@ -11,6 +11,7 @@ from swwbot_site.lib.adminkit import Waking
 class ShareAdmin(Waking):
     """A weight counts for what its caller asks from then on."""
 
+    empty = "Everybody has the same share. Add a caller, such as entity:philosopher or api:notebook, to give it more or less."
     list_display = ("caller", "weight", "charged_until")
     search_fields = ("caller",)
     ordering = ("caller",)

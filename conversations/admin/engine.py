@@ -12,6 +12,7 @@ from swwbot_site.lib.words import ago
 class EngineAdmin(Record):
     """Read-only: engines write it."""
 
+    empty = "No worker has run an engine yet."
     list_display = ("owner", "badge", "host", "pid", "cluster", "version", "started_at", "beat", "ended_at", "end_reason")
     list_filter = (("ended_at", admin.EmptyFieldListFilter), "host")
     search_fields = ("=owner", "host", "cluster")

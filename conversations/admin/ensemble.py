@@ -127,6 +127,7 @@ class AskForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs: gener
 class EnsembleAdmin(Record):
     """Nobody changes what was asked and said; anybody who may can ask anew, or call one off."""
 
+    empty = "Ask several entities one question, and have another one write a synthesis."
     actions = ("call_off",)
     list_display = ("id", "badge", "asked", "progress", "synthesizer", "took", "asked_by", "created_at", "why")
     list_display_links = ("id", "asked")

@@ -16,6 +16,7 @@ from swwbot_site.lib.words import ago, short
 class FeedAdmin(Waking):
     """Where the chat is read and answers are posted."""
 
+    empty = "Add the chat that is read and answered; or import a configuration under Running, Imports."
     form = Strategic
     list_display = ("name", "url", "badge", "spoken_generation", "enabled", "dry_run", "poll_interval_s", "polled", "trouble")
     list_filter = ("enabled", "dry_run", "generation")

@@ -44,6 +44,7 @@ class Owed(admin.SimpleListFilter):
 class MessageAdmin(Record):
     """Read-only: the feed writes it."""
 
+    empty = "What feeds say stands here as soon as it is read."
     inlines = (Replies,)
     list_display = ("id", "received_at", "who", "said", "kind", "own", "decided_at", "answers", "debt", "feed", "story")
     list_filter = ("kind", "own", ("decided_at", admin.EmptyFieldListFilter), Owed, ("feed", AutocompleteSelectFilter))

@@ -20,6 +20,7 @@ from swwbot_site.lib.words import short, span
 class ReplyAdmin(Judging, Record):
     """Read-only: engines write it, `manage.py trace` tells its story. People judge what is on hold and want again what failed."""
 
+    empty = "As soon as an entity decides to answer something, it appears here."
     actions = ("approve_chosen", "reject_chosen", "requeue_chosen")
     change_form_outer_before_template = "conversations/judging.html"
 

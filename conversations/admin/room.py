@@ -16,6 +16,7 @@ from swwbot_site.lib.wake import Channel
 class RoomAdmin(Waking):
     """Who may speak in a domain, and how readily."""
 
+    empty = "A room gives one part (domain) of a feed rules of its own. Without rooms the feed's rules hold everywhere."
     form = Strategic
     channels = (Channel.LISTEN,)
     list_display = ("domain", "feed", "speakers", "max_repliers", "max_bot_run", "strategy", "silence_s")

@@ -42,6 +42,7 @@ class ScenarioForm(ModelForm):  # type: ignore[type-arg]  # no parameter at run 
 class ScenarioAdmin(Page):
     """Changing what is expected makes the last result void."""
 
+    empty = "A scenario is a conversation with what an entity must do in it; required ones guard every change of that entity."
     form = ScenarioForm
     actions = ("play", "require", "release")
     list_display = ("name", "entity", "required", "badge", "ran_at", "wrong")

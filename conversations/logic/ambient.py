@@ -193,7 +193,6 @@ def _picked(
     except ValueError as error:
         noes.group([one.slug for one in candidates], "the strategy failed")
         return Choice(why=f"the strategy {room.strategy} failed", error=f"The reply strategy {room.strategy} failed: {error}.", facts=facts)
-    by_slug = {persona.slug: (persona, chance, dice) for persona, chance, dice in won}
     most = room.max_repliers if scene.message.human else min(room.max_repliers, room.run.left)
     named = {pick.slug for pick in order}
     surplus = f"at most {most} answer one message"

@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from cluster.programs import Program
 from cluster.read import Held, Machine, Overview
 from cluster.waiting import Waiting
 from cluster.warm import Warmth
@@ -24,7 +25,9 @@ STATES: Final = {"online": "green", "offline": "red", "misconfigured": "yellow",
 EMPTY: Final = "No server yet: add one in the admin, or import a configuration."
 
 
-def whole(view: Overview, warmth: Warmth | None, stop: Stop | None, now: datetime, width: int) -> RenderableType:
+def whole(
+    view: Overview, warmth: Warmth | None, stop: Stop | None, now: datetime, width: int, programs: tuple[Program, ...] = ()
+) -> RenderableType:
     """Everything, for a terminal of so many columns."""
     parts: list[RenderableType] = []
     if stop:
@@ -40,14 +43,18 @@ def whole(view: Overview, warmth: Warmth | None, stop: Stop | None, now: datetim
     parts.append(f"\n[bold]Queue[/]: {view.waiting} wait, {view.running} are being answered")
     if view.queue:
         parts.append(_queue(view.queue, now))
+    if programs:
+        parts.append(_programs(programs, now))
     if warmth and warmth.preloads:
         parts.append(_warmth(warmth))
     return Group(*parts)
 
 
-def show(console: Console, view: Overview, warmth: Warmth | None, stop: Stop | None, now: datetime) -> None:
+def show(
+    console: Console, view: Overview, warmth: Warmth | None, stop: Stop | None, now: datetime, programs: tuple[Program, ...] = ()
+) -> None:
     """Print it."""
-    console.print(whole(view, warmth, stop, now, console.width))
+    console.print(whole(view, warmth, stop, now, console.width, programs))
 
 
 def _servers(servers: tuple[Machine, ...], now: datetime) -> Table:
@@ -71,7 +78,8 @@ def _state(server: Machine, now: datetime) -> str:
     state = "switched off" if not server.enabled else "draining" if server.draining and server.state == "online" else server.state
     shown = f"[{STATES.get(server.state, 'white') if server.enabled else 'bright_black'}]{state}[/]"
     if server.enabled and server.state != "online":
-        shown += f"\n{escape(server.reason or 'not asked yet')}" + (f", asked again {ago(server.retry_at, now)}" if server.retry_at else "")
+        shown += f"\n{escape(server.reason.rstrip('.') or 'not asked yet')}"
+        shown += f"; asked again {ago(server.retry_at, now)}" if server.retry_at else ""
     return shown
 
 
@@ -134,6 +142,20 @@ def _queue(queue: tuple[Waiting, ...], now: datetime) -> Table:
     for one in queue:
         bands = ", ".join(f"{name} {count}" for name, count in one.bands.items())
         table.add_row(escape(one.model), str(one.count), bands, span(now - one.since), escape(one.why))
+    return table
+
+
+def _programs(programs: tuple[Program, ...], now: datetime) -> Table:
+    """Who asks from outside, and what came of it in five minutes."""
+    table = Table(
+        title="\nPrograms, in 5 minutes", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0), pad_edge=False
+    )
+    for name in ("token", "answered", "failed", "running", "waiting", "tokens", "last", "models"):
+        table.add_column(name, overflow="fold")
+    for one in programs:
+        models = ", ".join(f"{model} {n}" for model, n in one.models)
+        numbers = (f"{'over ' * one.partial}{one.done}", one.failed, one.running, one.waiting, one.tokens)
+        table.add_row(escape(one.name), *map(str, numbers), ago(one.last, now), escape(models))
     return table
 
 

@@ -13,11 +13,12 @@ from typing import Final
 
 from cluster import read as cluster
 from cluster.bars import colours
+from cluster.programs import programs
 from cluster.read import Overview
 from conversations import read as conversations
 from conversations.read import Answer, Pace, Source, Worker
 from entities import read as entities
-from swwbot_site.monitoring.cards import card, loads, row
+from swwbot_site.monitoring.cards import asker, card, loads, row
 from swwbot_site.monitoring.trouble import troubles
 
 ANSWERS: Final = 16
@@ -28,6 +29,9 @@ UNDERWAY: Final = 3
 
 QUEUES: Final = 40
 """Models shown that requests wait for; the rest is counted."""
+
+PROGRAMS: Final = 12
+"""Programs shown; the rest is counted."""
 
 MANY: Final = 24
 """More servers than this are drawn small."""
@@ -79,7 +83,7 @@ class Underneath:
 
 
 def read(now: datetime) -> tuple[Region, ...]:
-    """Everything the page shows, read at one moment; about fifteen short queries."""
+    """Everything the page shows, read at one moment; under twenty short queries."""
     view, engines, feeds = cluster.overview(), conversations.engines(now), conversations.feeds()
     answers = conversations.latest(ANSWERS, UNDERWAY)
     stopped = conversations.stopped()
@@ -91,6 +95,8 @@ def read(now: datetime) -> tuple[Region, ...]:
     moods = Counter(one.mood for one in cards)
     rows = [row(waiting, hues[waiting.model]) for waiting in view.queue]
     more = rows[QUEUES:]
+    asking = programs(now)
+    rest = asking[PROGRAMS:]
     return (
         Region(
             name="troubles",
@@ -113,6 +119,14 @@ def read(now: datetime) -> tuple[Region, ...]:
                 *(Item(key=f"queue-{one.model}", shape="queue", value=one) for one in rows[:QUEUES]),
                 *([Item(key="more", shape="queue_more", value=(len(more), sum(one.count for one in more)))] if more else []),
                 *([] if rows else [_empty("queue_none")]),
+            ),
+        ),
+        Region(
+            name="programs",
+            items=(
+                *(Item(key=f"program-{one.name}", shape="program", value=asker(one)) for one in asking[:PROGRAMS]),
+                *([Item(key="more", shape="programs_more", value=(len(rest), sum(one.done for one in rest)))] if rest else []),
+                *([] if asking else [_empty("programs_none")]),
             ),
         ),
         Region(

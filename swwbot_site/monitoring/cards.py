@@ -3,9 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
+from cluster.programs import PREFIX, Program
 from cluster.read import Held, Machine, Overview
 from cluster.waiting import Waiting
+
+NAMED: Final = 4
+"""So many models of a program are named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,23 @@ class Row:
     since: datetime
     bands: tuple[tuple[str, int], ...]
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """A program's line: what it asks now and what it was answered lately. `more` models are not named."""
+
+    name: str
+    caller: str
+    waiting: int
+    running: int
+    done: int
+    failed: int
+    tokens: int
+    models: tuple[tuple[str, int], ...]
+    more: int
+    last: datetime | None
+    partial: bool
 
 
 def card(server: Machine, hues: Mapping[str, int], now: datetime, *, small: bool = False) -> Card:
@@ -160,6 +182,23 @@ def loads(view: Overview, hues: Mapping[str, int]) -> tuple[Loading, ...]:
         if held.state == "loading"
     ]
     return tuple(sorted(found, key=lambda one: (one.since, one.server)))
+
+
+def asker(program: Program) -> Asker:
+    """A program's line."""
+    return Asker(
+        name=program.name,
+        caller=f"{PREFIX}{program.name}",
+        waiting=program.waiting,
+        running=program.running,
+        done=program.done,
+        failed=program.failed,
+        tokens=program.tokens,
+        models=program.models[:NAMED],
+        more=len(program.models[NAMED:]),
+        last=program.last,
+        partial=program.partial,
+    )
 
 
 def row(waiting: Waiting, hue: int) -> Row:

@@ -157,20 +157,9 @@ def _feeds(found: Iterable[feeds.Finding]) -> Iterator[Part]:
                 text=one.text,
                 advice="Correct its address in the admin, or start the backend.",
             )
-        elif one.remembered and one.generation and one.remembered != one.generation:
-            advice = 'Set its generation to "find out" in the admin.'
-            text = f"{one.text}, but it is spoken to as {one.remembered}"
-            yield Part(part="feed", name=one.feed, verdict=Verdict.WARNING, text=text, advice=advice)
-        elif one.dry_run:
-            yield Part(
-                part="feed",
-                name=one.feed,
-                verdict=Verdict.WARNING,
-                text=f"{one.text}; dry run, nothing is posted",
-                advice="Switch it off to go live.",
-            )
         else:
-            yield Part(part="feed", name=one.feed, verdict=Verdict.WELL, text=one.text)
+            verdict = Verdict.WARNING if one.advice else Verdict.WELL
+            yield Part(part="feed", name=one.feed, verdict=verdict, text=one.text, advice=one.advice)
 
 
 def _servers(found: Iterable[servers.Finding]) -> Iterator[Part]:
@@ -213,9 +202,9 @@ def _model(name: str, slugs: list[str], seen: tuple[servers.Finding, ...]) -> Pa
     if offered:
         return Part(part="model", name=name, verdict=Verdict.WELL, text=f"on {', '.join(offered)}; for {whose}")
     if any(one.error for one in seen if one.enabled):
-        text, advice = f"no server that answers has it; {whose} need it", "Mend the servers above, or download it on one that answers."
+        text, advice = f"no server that answers has it; needed by {whose}", "Mend the servers above, or download it on one that answers."
     else:
-        text, advice = f"no server has it; {whose} need it", "Download it on a server, or correct its name in the entity."
+        text, advice = f"no server has it; needed by {whose}", "Download it on a server, or correct its name in the entity."
     return Part(part="model", name=name, verdict=Verdict.FAULT, text=text, advice=advice)
 
 

@@ -1,8 +1,9 @@
 """Whether this installation works, for load balancers and people."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 
+import structlog
 from django.db import Error, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
@@ -12,15 +13,18 @@ from django.views.decorators.http import require_safe
 from conversations import read
 from swwbot_site.lib import clock
 
+log = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One part. `text` says how it is, `advice` what to do if it is not well."""
+    """One part. `text` says how it is, `advice` what to do if it is not well; `public`, where there is one, is said to strangers instead."""
 
     name: str
     well: bool
     text: str
     advice: str = ""
+    public: str = ""
 
 
 @require_safe
@@ -31,10 +35,17 @@ def alive(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """`/readyz`: 200 if everything that answers messages is there, otherwise 503; each check says what to do."""
+    """`/readyz`: 200 if everything that answers messages is there, otherwise 503; each check says what to do.
+
+    Anybody may ask: what the database says of itself (names, addresses) goes to the log.
+    """
     checks = readiness()
+    for check in checks:
+        if check.public:
+            log.warning("readyz.failed", check=check.name, reason=check.text)
     well = all(check.well for check in checks)
-    return JsonResponse({"ready": well, "checks": [asdict(check) for check in checks]}, status=200 if well else 503)
+    told = [{"name": one.name, "well": one.well, "text": one.public or one.text, "advice": one.advice} for one in checks]
+    return JsonResponse({"ready": well, "checks": told}, status=200 if well else 503)
 
 
 def readiness() -> tuple[Check, ...]:
@@ -44,7 +55,8 @@ def readiness() -> tuple[Check, ...]:
     except Error as exc:
         connection.close()
         text = " ".join(str(exc).split()) or type(exc).__name__
-        return (Check(name="database", well=False, text=text, advice="Start it with `make up`, or correct DATABASE_URL."),)
+        advice = "Start it with `make up`, or correct DATABASE_URL."
+        return (Check(name="database", well=False, text=text, advice=advice, public="cannot be asked; the log says why"),)
     checks = [Check(name="database", well=True, text="answers")]
     if lacking:
         advice = "Run `manage.py migrate`, or start with `make up`, which does it."

@@ -21,9 +21,6 @@ from swwbot_site.monitoring import board
 from swwbot_site.monitoring.draw import drawn, message, whole
 from swwbot_site.monitoring.stream import LOST, follow
 
-SECTIONS: Final = ("servers", "loads", "queue", "answers")
-"""What can be folded."""
-
 MAY_STOP: Final = "conversations.stop_posting"
 MAY_READ: Final = "conversations.view_reply"
 

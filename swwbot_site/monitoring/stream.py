@@ -13,12 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
-import psycopg
 import structlog
 from django.db import Error, connection
 
 from swwbot_site.lib import clock, streams
-from swwbot_site.lib.wake import Channel
+from swwbot_site.lib.ear import hear
 from swwbot_site.monitoring import board
 from swwbot_site.monitoring.draw import Drawn, drawn, message
 
@@ -163,17 +162,7 @@ class Hub:
 
     async def _hear(self) -> None:
         """Ring whenever anybody says anything."""
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(**_parameters(), autocommit=True) as ear:
-                    for channel in Channel:
-                        await ear.execute(f"LISTEN {channel.value}")
-                    self._bell.set()
-                    async for _ in ear.notifies():
-                        self._bell.set()
-            except psycopg.OperationalError as error:
-                log.warning("status.deaf", error=str(error))
-                await asyncio.sleep(TICK_S)
+        await hear(None, asyncio.Event(), lambda _: self._bell.set())
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
@@ -226,9 +215,3 @@ def _fresh(function: Callable[..., T], *arguments: Any) -> T:
     except Error:
         connection.close()
         raise
-
-
-def _parameters() -> dict[str, Any]:
-    """How to reach the database, for a connection that is not Django's."""
-    theirs = ("cursor_factory", "context", "prepare_threshold")
-    return {key: value for key, value in connection.get_connection_params().items() if key not in theirs}

@@ -15,6 +15,7 @@ from django.db import DatabaseError, connection
 from rich.live import Live
 from rich.text import Text
 
+from cluster.programs import programs
 from cluster.read import overview
 from cluster.warm import report
 from conversations.read import stopped
@@ -28,7 +29,7 @@ USUAL_S: Final = 1.0
 class Command(BaseCommand):
     """Asks no server: it shows what the engines believe at this moment."""
 
-    help = "Shows servers with what they hold in memory, what loads, and what waits for which model."
+    help = "Shows servers with what they hold in memory, what loads, what waits for which model, and which programs ask."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Once or for a while, for people or machines."""
@@ -43,7 +44,8 @@ class Command(BaseCommand):
         elif options["json"]:
             self.stdout.write(json.dumps(_told(), indent=2, default=str))
         else:
-            clusterview.show(terminal.console(self.stdout), overview(), report(clock.now() - DAY), stopped(), clock.now())
+            now = clock.now()
+            clusterview.show(terminal.console(self.stdout), overview(), report(now - DAY), stopped(), now, programs(now))
 
     def _watch(self, seconds: float, *, machine: bool) -> None:
         """Until SIGINT or SIGTERM, which end it as it should end. A database that is away for a while is waited for."""
@@ -68,7 +70,8 @@ class Command(BaseCommand):
 
 def _drawn(width: int) -> Any:
     try:
-        return clusterview.whole(overview(), None, stopped(), clock.now(), width)
+        now = clock.now()
+        return clusterview.whole(overview(), None, stopped(), now, width, programs(now))
     except DatabaseError as error:
         connection.close()
         return Text(f"The database does not answer: {str(error).splitlines()[0]}\nWaiting for it.", style="red")
@@ -76,8 +79,9 @@ def _drawn(width: int) -> Any:
 
 def _told() -> dict[str, Any]:
     """The same for machines."""
-    stop = stopped()
-    return {**asdict(overview()), "warmth": asdict(report(clock.now() - DAY)), "stopped": stop and asdict(stop)}
+    stop, now = stopped(), clock.now()
+    asking = [asdict(one) for one in programs(now)]
+    return {**asdict(overview()), "programs": asking, "warmth": asdict(report(now - DAY)), "stopped": stop and asdict(stop)}
 
 
 @contextmanager

@@ -206,7 +206,7 @@
     else if (event.target === item && event.key === "Enter") enter(item);
     else if (item && event.key === "w" && item.querySelector(".whylink a")) item.querySelector(".whylink a").click();
     else if (event.key === "c" && event.target.closest("section[id]")) fold(event.target.closest("section[id]").id);
-    else if (/^[1-4]$/.test(event.key)) document.querySelectorAll("[data-fold]")[Number(event.key) - 1].focus();
+    else if (/^[1-5]$/.test(event.key)) document.querySelectorAll("[data-fold]")[Number(event.key) - 1].focus();
     else return;
     event.preventDefault();
   });
