@@ -20,6 +20,9 @@ from swwbot_site.models import Event
 
 T = TypeVar("T")
 
+PATIENCE_S = 120.0
+"""So long something that must happen may take: a machine with much else to do needs more than one that has nothing."""
+
 engine.STEADY_S = 0.05  # how soon an engine of this process sees that its test is over
 
 
@@ -31,17 +34,17 @@ class Background:
         self._thread = threading.Thread(target=self.loop.run_forever, name="background", daemon=True)
         self._thread.start()
 
-    def run(self, work: Coroutine[Any, Any, T], timeout: float = 30) -> T:
+    def run(self, work: Coroutine[Any, Any, T], timeout: float = PATIENCE_S) -> T:
         """Run a coroutine there and wait for it."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
 
     def close(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
         self.loop.close()
 
 
-def until(true: Callable[[], T], seconds: float = 30, what: str = "it") -> T:
+def until(true: Callable[[], T], seconds: float = PATIENCE_S, what: str = "it") -> T:
     """Wait until `true()` is truthy and return that; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -69,7 +72,7 @@ class Running:
 
     def stop(self) -> str:
         self._stop.set()
-        self._thread.join(20)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive(), "the engine did not stop"
         return self.why
 

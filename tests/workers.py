@@ -10,7 +10,7 @@ from pathlib import Path
 from conversations.models import Engine
 from swwbot_site import processes
 from swwbot_site.lib import leases
-from tests.harness import until
+from tests.harness import PATIENCE_S, until
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,9 +49,9 @@ class Workers:
         draft.write_text(step)
         draft.rename(self.folder / "at")
 
-    def paused(self, seconds: float = 20) -> int:
+    def paused(self) -> int:
         """Wait until a worker is there; its process."""
-        until((self.folder / "pid").exists, seconds, f"the pause at {self._wanted()!r}, {self.said()}")
+        until((self.folder / "pid").exists, what=f"the pause at {self._wanted()!r}, {self.said()}")
         return int((self.folder / "pid").read_text())
 
     def _wanted(self) -> str:
@@ -70,8 +70,8 @@ class Workers:
         """SIGTERM; the seconds until nobody was left."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
-        left = processes.gone(self.everybody(), 5)
+        self.process.wait(PATIENCE_S)
+        left = processes.gone(self.everybody(), 30)
         assert left == [], f"{left} are left of the cluster\n{self.said()}"
         return time.monotonic() - began
 
@@ -79,8 +79,8 @@ class Workers:
         """SIGKILL to everybody at once, as when the machine loses its power."""
         if self.everybody():
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
-        processes.gone(self.everybody(), 10)
+        self.process.wait(PATIENCE_S)
+        processes.gone(self.everybody(), 30)
 
 
 def engines_alive() -> int:

@@ -23,6 +23,8 @@ NO_VERBS = (
     *(
         "account",
         "address",
+        "agenda",
+        "ahead",
         "admin",
         "api",
         "apps",
@@ -42,6 +44,7 @@ NO_VERBS = (
         "outbox",
         "plugin",
         "portable",
+        "programs",
         "queue",
         "queued",
         "sight",

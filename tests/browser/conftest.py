@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-from tests.browser.serving import Served, opened
+from tests.browser.serving import PATIENCE_MS, Served, opened
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = (
@@ -33,6 +33,7 @@ def chromium() -> Iterator[Browser]:
     if found is None:
         pytest.skip("no Chromium here: apt-get install chromium")
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(ARGUMENTS))
         yield browser
@@ -51,7 +52,7 @@ def page(chromium: Browser, live_server: LiveServer, complaints: list[str]) -> I
     """An administrator's page, logged in through the form, which must end without complaints."""
     User.objects.create_superuser("admin", password="correct horse")
     context = chromium.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))

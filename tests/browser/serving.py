@@ -12,7 +12,7 @@ from django.db import connections
 from playwright.sync_api import Browser, Page
 
 from swwbot_site.monitoring import stream
-from tests.harness import until
+from tests.harness import PATIENCE_S, until
 
 QUIET: Final = (
     # WhiteNoise hands out files piece by piece, which Django says of every one on an ASGI server.
@@ -22,6 +22,10 @@ QUIET: Final = (
     pytest.mark.filterwarnings("ignore:<psycopg.Connection:ResourceWarning"),
 )
 """What a module must be marked with whose tests have this server."""
+
+
+PATIENCE_MS: Final = 30_000
+"""Until what must appear on a page has appeared; Playwright's own limit of five seconds is too short for a busy machine."""
 
 
 class Served:
@@ -46,7 +50,7 @@ class Served:
     def stop(self) -> None:
         stream.close()  # as swwbot_site.asgi does when it is told to stop
         self._server.should_exit = True
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive(), "the ASGI server did not stop"
 
 
@@ -56,7 +60,7 @@ def opened(browser: Browser, url: str, complaints: list[str], cookie: str = "") 
     context = browser.new_context(base_url=url, viewport={"width": 1280, "height": 900})
     if cookie:
         context.add_cookies([{"name": "sessionid", "value": cookie, "url": url}])
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -16,7 +16,7 @@ def test_the_front_page_draws_itself_anew(page: Page) -> None:
     page.goto("/admin/")
     expect(page.get_by_text("No server yet. Add one")).to_be_visible()
     build.server(name="Attic")
-    expect(page.get_by_role("link", name="Attic")).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("link", name="Attic")).to_be_visible()
 
 
 def test_a_server_is_added_by_form_and_drained(page: Page) -> None:

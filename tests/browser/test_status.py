@@ -168,7 +168,7 @@ def test_it_is_used_by_keyboard(watching: Page) -> None:
     assert outline == "solid"
     watching.keyboard.press("ArrowUp")
     assert watching.evaluate(focused) == first
-    watching.keyboard.press("4")
+    watching.keyboard.press("5")
     assert watching.evaluate("document.activeElement.dataset.fold") == "answers"
     watching.locator(".answer").nth(1).focus()
     watching.keyboard.press("Enter")

@@ -64,7 +64,7 @@ def database(folder: Path) -> Iterator[postgres.Server]:
     entry.update(NAME=postgres.DATABASE, USER=postgres.ROLE, PASSWORD="", PORT="", HOST=str(server.host), OPTIONS={})
     try:
         call_command("migrate", verbosity=0)
-        until(lambda: leases.living() != leases.EVERYBODY, 20, "a database that knows who lives")
+        until(lambda: leases.living() != leases.EVERYBODY, what="a database that knows who lives")
         yield server
     finally:
         connections.close_all()
@@ -119,7 +119,7 @@ class Stage:
             self._serve(number)
         for number in range(MACHINES):
             self._start(number)
-        until(lambda: Server.objects.filter(state="online").count() == len(self.servers), 30, "six servers online")
+        until(lambda: Server.objects.filter(state="online").count() == len(self.servers), what="six servers online")
 
     def strike(self, trouble: Trouble) -> None:
         """Let it begin."""
@@ -246,7 +246,7 @@ class Stage:
         connection.close()
         self.deaths.away.append((time.monotonic(), float("inf")))
         os.kill(pid, signal.SIGQUIT if trouble.choice < 0.5 else signal.SIGINT)
-        until(lambda: self._database.pid() is None, 10, "the end of the database")
+        until(lambda: self._database.pid() is None, what="the end of the database")
 
     def _start_database(self, trouble: Trouble) -> None:
         self._database.start()

@@ -17,17 +17,17 @@ QUEUE = "chaos-stop"
 
 @pytest.fixture
 def workers(engine_database_url: str, run_folder: Path) -> Iterator[Workers]:
-    until(lambda: leases.living() != leases.EVERYBODY, 20, "a database that knows who lives")
+    until(lambda: leases.living() != leases.EVERYBODY, what="a database that knows who lives")
     cluster = Workers(engine_database_url, run_folder / "chaos-stop", QUEUE)
     yield cluster
     cluster.kill()
 
 
 def test_a_cluster_of_one_worker_stops_although_tasks_wait_behind_its_shift(workers: Workers) -> None:
-    until(lambda: engines_alive() == 1, 20, "an engine")
+    until(lambda: engines_alive() == 1, what="an engine")
     for _ in range(3):
         async_task("conversations.tasks.watchdog", cluster=QUEUE)
     taken = OrmQ.objects.filter(key=QUEUE, lock__gt=timezone.now())
-    until(lambda: taken.filter(key=QUEUE).count() >= 3, 20, "tasks in the cluster's memory")
+    until(lambda: taken.filter(key=QUEUE).count() >= 3, what="tasks in the cluster's memory")
     assert workers.stop() < 10
     assert engines_alive() == 0

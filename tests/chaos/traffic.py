@@ -50,7 +50,7 @@ class Beside(threading.Thread):
 
     def stop(self) -> None:
         self._stop_now.set()
-        self.join(20)
+        self.join(60)
         assert not self.is_alive(), f"{self.name} did not stop"
         if self.failed:
             raise self.failed

@@ -55,7 +55,7 @@ class Aside:
         self._running: list[LMStudio | Backend] = []
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def lmstudio(self, models: Sequence[str] = ("google/gemma-3-27b:17:mlx",), **options: Any) -> LMStudio:
         """An emulated server that listens."""
@@ -78,7 +78,7 @@ class Aside:
         for peer in self._running:
             self.run(peer.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
 

@@ -16,6 +16,7 @@ from swwbot_site.lib import clock
 from swwbot_site.lib.events import Happening
 from swwbot_site.retention.row import Retention
 from tests import build
+from tests.doors.everything import scene
 
 OURS = {"cluster", "entities", "conversations", "swwbot_site"}
 PAGES = sorted((model for model in admin.site._registry if model._meta.app_label in OURS), key=lambda model: model._meta.label)
@@ -95,11 +96,12 @@ def test_a_list_can_be_searched(browser: Client, model: type) -> None:
 
 @pytest.mark.parametrize("model", PAGES, ids=lambda model: model._meta.label)
 def test_a_row_opens(browser: Client, model: type) -> None:
-    town(1)
-    build.policy()
+    scene("words")
+    build.scenario()
+    build.token()
     row = model._default_manager.order_by("pk").last()
-    if row is not None:
-        assert browser.get(url(model, "change", row.pk)).status_code == 200
+    assert row is not None
+    assert browser.get(url(model, "change", row.pk)).status_code == 200
 
 
 @pytest.mark.parametrize("label", READ_ONLY)

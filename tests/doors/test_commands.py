@@ -121,6 +121,13 @@ def test_a_doctor_sees_that_the_feed_has_become_another(aside: Aside) -> None:
     assert "spoken to as kv" in part["text"]
 
 
+@pytest.mark.parametrize(("seconds", "verdict"), [(10.0, "well"), (30.0, "warning")])
+def test_a_doctor_warns_of_a_feed_that_forgets_between_two_polls(aside: Aside, seconds: float, verdict: str) -> None:
+    build.feed(name="chat", url=aside.feed().url, poll_interval_s=seconds)
+    part = told()["feed", "chat"]
+    assert (part["verdict"], "forget everything" in part["text"]) == (verdict, verdict == "warning")
+
+
 def test_a_doctor_finds_entities_that_nobody_can_answer_for(aside: Aside) -> None:
     build.server(name="Mac", url=aside.lmstudio().url)
     build.server(name="Old Mac", url="http://127.0.0.1:1", enabled=False)

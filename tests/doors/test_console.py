@@ -22,6 +22,7 @@ from swwbot_site.lib.wake import Channel, wake
 from swwbot_site.models import Event
 from swwbot_site.monitoring import console
 from tests import build
+from tests.harness import PATIENCE_S
 
 NOON = datetime(2025, 9, 27, 12, 0, 0, tzinfo=UTC)
 LINES = [
@@ -104,17 +105,17 @@ class Follower:
     def __exit__(self, *exc: object) -> None:
         self.stop.set()
         wake(Channel.EVENTS)
-        self.thread.join(5)
+        self.thread.join(PATIENCE_S)
         assert not self.thread.is_alive()
 
     def next(self) -> str:
-        return self.lines.get(timeout=5)[9:]
+        return self.lines.get(timeout=PATIENCE_S)[9:]
 
     def _wait_until_it_listens(self) -> None:
         """Say "ping" until it comes back: what follows is heard."""
         eventually(lambda: say("test.ping", "ping"), self.lines)
         say("test.ping", "last")
-        while not self.lines.get(timeout=5).endswith("last"):
+        while not self.lines.get(timeout=PATIENCE_S).endswith("last"):
             pass
 
 
@@ -127,7 +128,9 @@ def test_a_follower_tells_what_others_say_each_once(followed: Follower) -> None:
 
 def test_a_follower_outlives_a_restart_of_the_database(followed: Follower) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE %s", ["%"])
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
     wake(Channel.EVENTS)
     assert followed.next().startswith("[ERROR]    The events cannot be read")
     say("reply.posted", "after")
@@ -161,15 +164,15 @@ def test_the_command_follows_until_it_is_told_to_stop(engine_database_url: str) 
             assert eventually(lambda: say("test.ping", "ping"), heard).endswith("[TEST]     ping\n")
         finally:
             process.send_signal(signal.SIGTERM)
-            reader.join(10)
-        assert process.wait(10) == 0
+            reader.join(PATIENCE_S)
+        assert process.wait(PATIENCE_S) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
 
 
 def eventually(act: Callable[[], object], heard: "Queue[str]") -> str:
-    """Act again and again until something is heard, at most 20 s."""
-    for _ in range(100):
+    """Act again and again until something is heard."""
+    for _ in range(int(PATIENCE_S / 0.2)):
         act()
         with contextlib.suppress(Empty):
             return heard.get(timeout=0.2)

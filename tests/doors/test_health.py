@@ -1,5 +1,6 @@
 """Health, metrics, and pages that are not there or broken."""
 
+import structlog
 from django.db import OperationalError, connection
 from django.test import Client
 from pytest_django import Settings
@@ -40,16 +41,18 @@ def test_not_ready_without_a_migration(client: Client, db: None) -> None:
     assert "migrate" in response.json()["checks"][-1]["advice"]
 
 
-def test_not_ready_without_a_database(client: Client, db: None) -> None:
-    def broken(*args: object) -> None:
-        raise OperationalError("connection refused")
+def test_not_ready_without_a_database_and_strangers_hear_nothing_of_it(client: Client, db: None) -> None:
+    secret = 'connection to server at "10.0.0.9", port 5432 failed: FATAL: no such user "swwbot"'
 
-    with connection.execute_wrapper(broken):
+    def broken(*args: object) -> None:
+        raise OperationalError(secret)
+
+    with connection.execute_wrapper(broken), structlog.testing.capture_logs() as told:
         response = client.get("/readyz")
     assert response.status_code == 503
-    assert response.json()["checks"] == [
-        {"name": "database", "well": False, "text": "connection refused", "advice": "Start it with `make up`, or correct DATABASE_URL."}
-    ]
+    text, advice = "cannot be asked; the log says why", "Start it with `make up`, or correct DATABASE_URL."
+    assert response.json()["checks"] == [{"name": "database", "well": False, "text": text, "advice": advice}]
+    assert [line["reason"] for line in told if line["event"] == "readyz.failed"] == [secret]
 
 
 def test_metrics_are_read_from_rows(client: Client, db: None) -> None:

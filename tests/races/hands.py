@@ -17,7 +17,7 @@ def at_once(n: int, work: Callable[[int], T]) -> list[T]:
     def one(worker: int) -> T:
         try:
             connection.ensure_connection()
-            barrier.wait(20)
+            barrier.wait(60)
             return work(worker)
         finally:
             connection.close()

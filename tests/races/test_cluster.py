@@ -33,7 +33,7 @@ def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     def one(n: int) -> None:
         try:
             connection.ensure_connection()
-            barrier.wait(20)
+            barrier.wait(60)
             results[n] = calls[n]()
         except BaseException as error:  # noqa: BLE001 - it is raised again in the test's own thread
             wrong.append(error)
@@ -44,7 +44,7 @@ def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     if wrong:
         raise wrong[0]
     return results
@@ -200,9 +200,9 @@ def test_a_server_is_looked_at_by_one_of_many() -> None:
     def look(owner: int) -> int:
         with connection.cursor() as cursor:  # this engine lives as long as its connection
             cursor.execute("SELECT pg_advisory_lock(%s, %s)", [SPACE, owner])
-        meet.wait(20)
+        meet.wait(60)
         found = len(probe.due(owner, clock.now()))
-        meet.wait(20)
+        meet.wait(60)
         return found
 
     meet = threading.Barrier(ENGINES)

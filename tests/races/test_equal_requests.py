@@ -81,17 +81,17 @@ def test_who_finds_its_leader_just_ending_waits_for_that_and_takes_the_stored_an
 
     def work(n: int) -> int:
         if n:
-            assert holding.wait(20)
+            assert holding.wait(60)
             return asked()
         with transaction.atomic():
             finish([answered(seat, "Just in time.")], OWNER)
             holding.set()
-            assert go.wait(20)
+            assert go.wait(60)
         return 0
 
     def let(n: int) -> int:
         if n == 2:
-            until(blocked, 20, "the wait for the lock")
+            until(blocked, what="the wait for the lock")
             go.set()
             return 0
         return work(n)
@@ -105,16 +105,16 @@ def test_an_answer_that_comes_while_a_follower_is_being_queued_reaches_it() -> N
 
     def work(n: int) -> int:
         if n == 0:
-            assert holding.wait(20)
+            assert holding.wait(60)
             return finish([answered(seat, "For both.")], OWNER)
         if n == 2:
-            until(blocked, 20, "the wait for the lock")
+            until(blocked, what="the wait for the lock")
             go.set()
             return 0
         with transaction.atomic():
             pk = asked()
             holding.set()
-            assert go.wait(20)
+            assert go.wait(60)
         return pk
 
     row = Generation.objects.get(pk=at_once(3, work)[1])

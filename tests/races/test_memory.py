@@ -99,7 +99,7 @@ class Between:
     def on_step(self, step: str) -> None:
         if step == "seat.before" and self._work:
             work, self._work = self._work, None
-            beside(work).join(20)
+            beside(work).join(60)
 
 
 def beside(work: Call) -> threading.Thread:
@@ -118,7 +118,7 @@ def beside(work: Call) -> threading.Thread:
 
     thread = threading.Thread(target=run)
     thread.start()
-    until(lambda: not thread.is_alive() or waits(), 20, "the end, or a wait")
+    until(lambda: not thread.is_alive() or waits(), what="the end, or a wait")
     return thread
 
 
@@ -151,7 +151,7 @@ def test_a_copy_that_has_just_been_given_a_seat_is_not_unloaded() -> None:
     with transaction.atomic():
         assert len(serve.reserve(1, 9, now).tickets) == 2
         tidy = beside(lambda: left.extend(leave.duplicates(server.pk, 2, clock.now())))
-    tidy.join(20)
+    tidy.join(60)
     assert left == []
     assert Placement.objects.filter(state="loaded").count() == Seat.objects.count() == 2
 

@@ -11,13 +11,15 @@ from conversations.models import Feed, Reply
 from conversations.stop import resume, stop
 from swwbot_site.lib import clock
 from tests import build
-from tests.harness import Background, until
+from tests.harness import PATIENCE_S, Background, until
 from tests.verbs.conversations.desk import Desk
 from tests.verbs.conversations.hostile import Hostile
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WORKERS = 8
 LETTERS = 60
+MORE = 10
+"""Letters that are written while all posting is stopped."""
 
 
 class Crew:
@@ -46,13 +48,13 @@ class Crew:
     def finish(self, more: int) -> None:
         """Wait until everybody has finished the round that is running, and `more` after it."""
         before = list(self.rounds)
-        until(lambda: self.failed or all(now > then + more for now, then in zip(self.rounds, before, strict=True)), 30, "some rounds")
+        until(lambda: self.failed or all(now > then + more for now, then in zip(self.rounds, before, strict=True)), what="some rounds")
         assert self.failed == []
 
     def close(self) -> None:
         self._over.set()
         for one in self._threads:
-            one.join(20)
+            one.join(PATIENCE_S)
         for desk in self._desks:
             desk.close()
 
@@ -63,23 +65,28 @@ def test_after_a_stop_no_post_begins_and_after_the_end_of_it_each_goes_once(
 ) -> None:
     feed = build.feed(url=hostile.url, detected=generation, post_interval_s=0.0, lost_after_s=60.0)
     who = build.entity()
-    for _ in range(LETTERS):
-        build.reply(state="ready", entity=who, message=build.message(feed=feed, decided_at=clock.now()))
+
+    def letters(n: int) -> None:
+        for _ in range(n):
+            build.reply(state="ready", entity=who, message=build.message(feed=feed, decided_at=clock.now()))
+
+    letters(LETTERS)
     crew = Crew(background)
     try:
         for number, wanted in enumerate((8, 25)):
-            until(lambda many=wanted: crew.failed or len(hostile.posts()) >= many, 30, f"{wanted} posts")
+            until(lambda many=wanted: crew.failed or len(hostile.posts()) >= many, what=f"{wanted} posts")
             assert stop("ann")
             crew.finish(0)
+            letters(MORE)
             httpx.get(f"{hostile.url}/marker/{number}", timeout=10, trust_env=False, verify=False).raise_for_status()
             crew.finish(3)
             tail = itertools.dropwhile(lambda one, n=number: one != f"GET /api/marker/{n}", list(hostile.seen))
             assert [one for one in tail if one.startswith("POST")] == []
-            assert len(hostile.posts()) < LETTERS
+            assert Reply.objects.filter(state="ready").count() >= MORE
             resume("ann")
-        until(lambda: crew.failed or not Reply.objects.exclude(state="posted").exists(), 60, "all posts")
+        until(lambda: crew.failed or not Reply.objects.exclude(state="posted").exists(), what="all posts")
     finally:
         crew.close()
     assert crew.failed == []
-    assert len(hostile.posts()) == len(set(hostile.posts())) == LETTERS
+    assert len(hostile.posts()) == len(set(hostile.posts())) == LETTERS + 2 * MORE
     assert Feed.objects.get().failures == 0

@@ -9,7 +9,10 @@ from cluster import catalogue, plan, serve
 
 @pytest.fixture(autouse=True)
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While nothing waits they plan twice a second, and what they know of the models on disk is as young."""
+    """While nothing waits they plan twice a second, and what they know of the models on disk is read for every plan.
+
+    Otherwise a request that is made as soon as a server is online could be planned without what has just been found there.
+    """
     monkeypatch.setattr(plan, "REST", timedelta(seconds=0.5))
     monkeypatch.setattr(serve, "REST_S", 0.5)
-    monkeypatch.setattr(catalogue, "REMEMBERED", timedelta(seconds=0.5))
+    monkeypatch.setattr(catalogue, "REMEMBERED", timedelta())

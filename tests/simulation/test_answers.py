@@ -47,8 +47,8 @@ def test_29_humans_at_once_get_29_answers_on_the_newest_feed(studio: Callable[..
         ]
     )
     with engines():
-        until(lambda: Reply.objects.filter(state="posted").count() == 29, 25, "29 answers")
-        until(lambda: Message.objects.filter(state="settled").count() == 29, 20, "29 settled claims")
+        until(lambda: Reply.objects.filter(state="posted").count() == 29, what="29 answers")
+        until(lambda: Message.objects.filter(state="settled").count() == 29, what="29 settled claims")
     shown = httpx.get(f"{feed.url}/comments", params={"after": 1}, trust_env=False, verify=False).json()["messages"]
     answers = [m for m in shown if m["message-type"] == "AI"]
     assert Counter(m["replyTo"] for m in answers) == {f"human-{n}": 1 for n in range(29)}

@@ -30,8 +30,8 @@ def test_four_equal_servers_get_equal_shares(many: int, studio: Callable[..., St
         asked: list[int] = []
         while len(asked) < ANSWERS:
             asked += ask("maker/small", min(AT_ONCE // 2, ANSWERS - len(asked)))
-            until(lambda: waiting() < AT_ONCE // 2, 60, "room for more")
-        until(lambda: waiting() == 0, 60, "the last answers")
+            until(lambda: waiting() < AT_ONCE // 2, what="room for more")
+        until(lambda: waiting() == 0, what="the last answers")
     assert Generation.objects.filter(state="done", attempts=1).count() == ANSWERS
     assert [count(emulator, "queued") for emulator in emulators] == [0] * 4
     assert spread([count(emulator, "answered") for emulator in emulators]) <= LIMIT

@@ -20,7 +20,7 @@ Start = Callable[..., Studio]
 def test_two_engines_share_the_work_without_double_seats(studio: Start) -> None:
     emulators = [studio(models=[SMALL, MEDIUM], parallel=2, load_seconds=0.2, tokens_per_s=900.0) for _ in range(2)]
     with engines(2):
-        answers = done([*ask("maker/small", 25), *ask("maker/medium", 25)], 30)
+        answers = done([*ask("maker/small", 25), *ask("maker/medium", 25)])
     assert all(g.attempts == 1 for g in answers)
     assert sum(count(e, "answered") for e in emulators) == 50
     assert [count(e, "queued") for e in emulators] == [0, 0]
@@ -34,12 +34,12 @@ def test_an_engine_that_stops_gives_back_what_it_cannot_finish(studio: Start, mo
     emulator = studio(models=[SMALL], loaded=["maker/small"], tokens_per_s=1.0)
     first = Running("first")
     ids = ask("maker/small", 6)
-    until(lambda: emulator.work.machine.running == 4, 10, "four answers under way")
+    until(lambda: emulator.work.machine.running == 4, what="four answers under way")
     first._stop.set()
-    until(lambda: not first._thread.is_alive(), 10, "the end of the engine")
+    until(lambda: not first._thread.is_alive(), what="the end of the engine")
     assert not Seat.objects.exists()
     assert {(g.state, g.attempts, g.lease_owner) for g in Generation.objects.all()} == {("queued", 0, None)}
-    until(lambda: emulator.work.machine.running == 0, 10, "the end of what was asked")
+    until(lambda: emulator.work.machine.running == 0, what="the end of what was asked")
     emulator.set(tokens_per_s=0.0)
     with engines():
         done(ids)
@@ -49,7 +49,7 @@ def test_a_load_that_a_stopped_engine_began_is_used_by_the_next(studio: Start) -
     emulator = studio(models=[SMALL], load_seconds=600.0)
     first = Running("first")
     ids = ask("maker/small")
-    until(lambda: count(emulator, "loading") == 1, 10, "the load")
+    until(lambda: count(emulator, "loading") == 1, what="the load")
     first.stop()
     with engines():
         for instance in emulator.work.machine.instances.values():
@@ -65,10 +65,10 @@ def test_a_restart_of_the_database_loses_nothing(studio: Start) -> None:
     server = postgres.Server(var=settings.VAR_DIR, durable=False)
     with engines(2):
         ids = ask("maker/small", 20)
-        until(lambda: sum(e.work.machine.running for e in emulators) > 0, 10, "answers under way")
+        until(lambda: sum(e.work.machine.running for e in emulators) > 0, what="answers under way")
         connection.close()
         server.stop()
         server.start()
-        done([*ids, *ask("maker/small", 4)], 30)
+        done([*ids, *ask("maker/small", 4)])
     assert not Seat.objects.exists()
     assert Generation.objects.count() == 24

@@ -58,7 +58,7 @@ def test_what_fits_nowhere_fails_with_a_sentence_that_helps(studio: Start) -> No
     studio(models=[SMALL], budget_gb=16, estimate_factor=3.8, guardrail_names_gb=True)
     with engines():
         ask("maker/small")
-        failed = until(lambda: Generation.objects.filter(state="failed").first(), 10, "the end")
+        failed = until(lambda: Generation.objects.filter(state="failed").first(), what="the end")
     assert "maker/small needs" in failed.error
     assert "studio-1, the largest server that has it, can give 14.0 GB" in failed.error
 
@@ -67,7 +67,7 @@ def test_a_model_that_nobody_has_fails_with_a_sentence_that_helps(studio: Start)
     studio(models=[SMALL])
     with engines():
         ask("maker/unknown")
-        failed = until(lambda: Generation.objects.filter(state="failed").first(), 10, "the end")
+        failed = until(lambda: Generation.objects.filter(state="failed").first(), what="the end")
     assert failed.error.startswith("No server has the model maker/unknown. Download it on one of studio-1")
 
 
@@ -75,7 +75,7 @@ def test_after_its_cool_down_a_load_is_tried_again(studio: Start) -> None:
     emulator = studio(models=[SMALL], load_error="memory", load_error_times=1)
     with engines():
         ids = ask("maker/small")
-        until(lambda: "failed to load it" in Generation.objects.get().decision.get("waits", ""), 10, "the wait")
+        until(lambda: "failed to load it" in Generation.objects.get().decision.get("waits", ""), what="the wait")
         assert count(emulator, "loading") == 0
         Offer.objects.update(cooldown_until=clock.now() - timedelta(seconds=1))
         done(ids)
@@ -106,13 +106,13 @@ FAULTS = {
 
 
 def test_an_answer_that_fails_in_whatever_way_is_given_again(studio: Start) -> None:
-    build.policy(first_token_timeout_s=0.3, idle_timeout_s=0.3, breaker_failures=1000, breaker_pause_s=0.1)
+    build.policy(first_token_timeout_s=1.5, idle_timeout_s=1.5, breaker_failures=1000, breaker_pause_s=0.1)
     bad = studio(models=[SMALL], retry_after="0", row=FAVOURITE)
     studio(models=[SMALL], loaded=["maker/small"])
     seen: dict[str, Any] = {}
     with engines():
         for fault in FAULTS:
-            until(_warm, 10, "the model on the first server")
+            until(_warm, what="the model on the first server")
             bad.set(fault=fault, fault_times=1)
             (answer,) = done(ask("maker/small"))
             seen[fault] = (answer.attempts, *[(a["server"], a["code"]) for a in answer.tried])
@@ -135,7 +135,7 @@ def test_a_request_that_always_fails_ends_after_its_attempts(studio: Start, faul
     studio(models=[SMALL], fault=fault)
     with engines():
         ask("maker/small")
-        failed = until(lambda: Generation.objects.filter(state="failed").first(), 15, "the end")
+        failed = until(lambda: Generation.objects.filter(state="failed").first(), what="the end")
     assert (failed.attempts, len(failed.tried)) == (2, 2)
     assert not Seat.objects.exists()
 
@@ -144,7 +144,7 @@ def test_a_prompt_that_is_too_long_fails_at_once_everywhere(studio: Start) -> No
     emulator = studio(models=[SMALL], loaded=["maker/small"], fault="overflow")
     with engines():
         ask("maker/small")
-        failed = until(lambda: Generation.objects.filter(state="failed").first(), 10, "the end")
+        failed = until(lambda: Generation.objects.filter(state="failed").first(), what="the end")
     assert (failed.attempts, failed.error_code) == (1, "context-overflow")
     assert count(emulator, "fault") == 1
     assert Server.objects.get().state == "online"
@@ -159,7 +159,7 @@ def test_redistributes_what_a_server_was_answering_when_it_went(studio: Start, b
         online(2)
         loaded("maker/small", 2)
         ids = ask("maker/small", 3)
-        until(lambda: dying.work.machine.running == 3, 10, "three answers under way")
+        until(lambda: dying.work.machine.running == 3, what="three answers under way")
         background.run(dying.stop())
         answers = done(ids)
     assert servers(answers) == {"studio-2"}
@@ -178,12 +178,12 @@ def test_a_server_that_is_off_is_not_asked_and_is_used_again_when_it_is_back(stu
         assert servers(done(ask("maker/small", 2))) == {"studio-1"}
         background.run(first.stop())
         met = ask("maker/small", 2)
-        until(lambda: Server.objects.get(name="studio-1").state == "offline", 10, "detection")
+        until(lambda: Server.objects.get(name="studio-1").state == "offline", what="detection")
         second.update(draining=False)
         assert servers(done([*met, *(out := ask("maker/small", 8))])) == {"studio-2"}
         assert [(g.attempts, g.tried) for g in Generation.objects.filter(pk__in=out)] == [(1, [])] * 8
         background.run(first.start())
-        until(lambda: Server.objects.get(name="studio-1").state == "online", 10, "its return")
+        until(lambda: Server.objects.get(name="studio-1").state == "online", what="its return")
         second.update(draining=True)
         assert servers(done(ask("maker/small", 2))) == {"studio-1"}
     kinds = Counter(Event.objects.filter(kind__startswith="server.", subject="server:studio-1").values_list("kind", flat=True))
@@ -196,7 +196,7 @@ def test_a_load_that_dies_with_its_server_is_done_elsewhere(studio: Start, backg
     with engines():
         online(2)
         ids = ask("maker/small")
-        until(lambda: count(dying, "loading") == 1, 10, "the load")
+        until(lambda: count(dying, "loading") == 1, what="the load")
         background.run(dying.stop())
         assert servers(done(ids)) == {"studio-2"}
     assert count(other, "loaded") == 1
@@ -223,7 +223,7 @@ def test_a_server_that_is_drained_finishes_what_it_has(studio: Start) -> None:
         online(2)
         loaded("maker/small", 2)
         begun = ask("maker/small", 2)
-        until(lambda: first.work.machine.running == 2, 10, "two answers under way")
+        until(lambda: first.work.machine.running == 2, what="two answers under way")
         Server.objects.filter(name="studio-1").update(draining=True)
         assert servers(done(ask("maker/small", 3))) == {"studio-2"}
         first.set(tokens_per_s=0.0)
@@ -234,7 +234,7 @@ def test_a_server_that_is_drained_finishes_what_it_has(studio: Start) -> None:
 def test_a_wrong_token_is_a_wrong_configuration_and_the_right_one_works_at_once(studio: Start) -> None:
     studio(models=[SMALL], auth=True, token="sk-right", row={"token": "sk-wrong"})
     with engines():
-        until(lambda: Server.objects.get().state == "misconfigured", 10, "the refusal")
+        until(lambda: Server.objects.get().state == "misconfigured", what="the refusal")
         server = Server.objects.get()
         assert "refuses our API token" in server.state_reason
         assert "sk-wrong" not in server.state_reason
@@ -251,6 +251,6 @@ def test_a_hanging_list_takes_a_server_out_without_holding_up_the_others(studio:
     studio(models=[SMALL])
     with engines():
         assert servers(done(ask("maker/small", 3))) == {"studio-2"}
-        until(lambda: Server.objects.get(name="studio-1").state == "offline", 10, "detection")
+        until(lambda: Server.objects.get(name="studio-1").state == "offline", what="detection")
         stuck.set(list_fault="")
         online(2)

@@ -28,7 +28,7 @@ def begun_by_hand(emulator: Studio, background: Background, model: str = "maker/
     """Somebody begins to load a model; returns when the load has begun."""
     work = emulator.work.load(emulator.work.machine.models[model])
     asyncio.run_coroutine_threadsafe(work, background.loop)
-    until(lambda: model in emulator.work.machine.instances, 10, "the load by hand")
+    until(lambda: model in emulator.work.machine.instances, what="the load by hand")
 
 
 def finish_loads(emulator: Studio, background: Background) -> None:
@@ -55,7 +55,7 @@ def test_a_duplicate_that_nobody_uses_is_unloaded_and_the_older_copy_serves(stud
         by_hand(emulator, background)
     assert sorted(emulator.work.machine.instances) == ["maker/small", "maker/small:2", "maker/small:3"]
     with engines():
-        until(lambda: list(emulator.work.machine.instances) == ["maker/small"], 10, "the end of the copies")
+        until(lambda: list(emulator.work.machine.instances) == ["maker/small"], what="the end of the copies")
         (kept,) = loaded("maker/small")
         done(ask("maker/small", 3))
     assert kept.instance_id == "maker/small"
@@ -70,15 +70,15 @@ def test_a_duplicate_that_serves_stays_until_it_is_done(studio: Start, backgroun
     with engines():
         loaded("maker/small")
         ids = ask("maker/small", 2)
-        until(lambda: emulator.work.machine.running == 1, 10, "an answer")
+        until(lambda: emulator.work.machine.running == 1, what="an answer")
         by_hand(emulator, background)
-        until(lambda: emulator.work.machine.running == 2, 10, "two answers on two copies")
+        until(lambda: emulator.work.machine.running == 2, what="two answers on two copies")
         looks = count(emulator, "requests")
-        until(lambda: count(emulator, "requests") > looks + 6, 10, "some looks at the list")
+        until(lambda: count(emulator, "requests") > looks + 6, what="some looks at the list")
         assert len(emulator.work.machine.instances) == 2
         emulator.set(tokens_per_s=0.0)
         done(ids)
-        until(lambda: len(emulator.work.machine.instances) == 1, 10, "the end of the copy")
+        until(lambda: len(emulator.work.machine.instances) == 1, what="the end of the copy")
     assert all(g.attempts == 1 for g in Generation.objects.all())
     unharmed(emulator)
 
@@ -100,9 +100,9 @@ def test_what_somebody_is_loading_is_waited_for_and_not_loaded_twice(studio: Sta
         online()
         begun_by_hand(emulator, background)
         ids = ask("maker/small", 2)
-        until(lambda: Placement.objects.filter(state="loading").exists(), 10, "the reservation")
+        until(lambda: Placement.objects.filter(state="loading").exists(), what="the reservation")
         looks = count(emulator, "requests")
-        until(lambda: count(emulator, "requests") > looks + 4, 10, "looks at the list")
+        until(lambda: count(emulator, "requests") > looks + 4, what="looks at the list")
         finish_loads(emulator, background)
         done(ids)
     assert count(emulator, "loading") == 1
@@ -113,12 +113,12 @@ def test_while_somebody_loads_something_nothing_else_is_loaded_there(studio: Sta
     emulator = studio(models=[SMALL, MEDIUM], load_seconds=600.0, overlap="older")
     begun_by_hand(emulator, background)
     with engines():
-        until(lambda: Placement.objects.filter(state="loading", adopted=True).exists(), 10, "the foreign load")
+        until(lambda: Placement.objects.filter(state="loading", adopted=True).exists(), what="the foreign load")
         ids = ask("maker/medium")
-        until(lambda: Generation.objects.exclude(decision={}).exists(), 10, "the wait")
+        until(lambda: Generation.objects.exclude(decision={}).exists(), what="the wait")
         assert count(emulator, "loading") == 1
         finish_loads(emulator, background)
-        until(lambda: count(emulator, "loading") == 2, 10, "our own load")
+        until(lambda: count(emulator, "loading") == 2, what="our own load")
         finish_loads(emulator, background)
         done([*ids, *ask("maker/small")])
     assert count(emulator, "load-canceled") == 0
@@ -129,9 +129,13 @@ def test_what_leaves_when_its_time_to_live_is_over_is_no_error(studio: Start, ba
     build.policy(reconcile_interval_s=0.1)
     emulator = studio(models=[SMALL])
     by_hand(emulator, background, ttl_s=1)
+    instance = emulator.work.machine.instances["maker/small"]
+    instance.waiting.append(background.loop.create_future())  # it does not leave before its end is known
     with engines():
         loaded("maker/small")
-        until(lambda: Placement.objects.filter(state="gone").exists(), 10, "its end")
+        until(lambda: Placement.objects.filter(expires_at__lte=clock.now()).exists(), what="the end of its time")
+        instance.waiting.clear()
+        until(lambda: Placement.objects.filter(state="gone").exists(), what="its end")
         done(ask("maker/small"))
     gone = Placement.objects.get(state="gone")
     assert gone.reason == "its time to live was over"
@@ -144,7 +148,7 @@ def test_an_answer_whose_model_another_program_evicts_is_given_after_all(studio:
     with engines():
         loaded("maker/small")
         ids = ask("maker/small")
-        until(lambda: emulator.work.machine.running == 1, 10, "the answer")
+        until(lambda: emulator.work.machine.running == 1, what="the answer")
         background.run(emulator.work.demanded(emulator.work.machine.models["maker/medium"], None))
         emulator.set(tokens_per_s=0.0)
         (answer,) = done(ids)
@@ -162,7 +166,7 @@ def test_what_a_server_says_it_needs_is_made_room_for(studio: Start) -> None:
         done(ask("maker/one"))
         emulator.set(estimate_factor=2.0)
         ids = ask("maker/two")
-        until(lambda: LanguageModel.objects.filter(key="maker/two", size_source="guardrail").exists(), 10, "the lesson")
+        until(lambda: LanguageModel.objects.filter(key="maker/two", size_source="guardrail").exists(), what="the lesson")
         rested()
         done(ids)
     assert (count(emulator, "guardrail"), count(emulator, "unloaded")) == (1, 1)
@@ -175,7 +179,7 @@ def test_what_does_not_fit_is_loaded_with_half_the_context_and_prompts_are_cut_t
         online()
         LanguageModel.objects.update(context_length=32_768)
         ids = ask("maker/medium")
-        until(lambda: Offer.objects.filter(context_limit=16_384).exists(), 10, "the smaller context")
+        until(lambda: Offer.objects.filter(context_limit=16_384).exists(), what="the smaller context")
         assert queue.context_length("maker/medium") == 16_384
         rested()
         done(ids)
@@ -193,7 +197,7 @@ def test_what_does_not_fit_with_less_context_either_rests_longer_each_time(studi
         LanguageModel.objects.update(context_length=16_384)
         ask("maker/medium")
         for n in range(1, 4):
-            until(lambda n=n: Placement.objects.filter(state="failed").count() == n, 10, f"failure {n}")
+            until(lambda n=n: Placement.objects.filter(state="failed").count() == n, what=f"failure {n}")
             until_, ended = Offer.objects.get().cooldown_until, Placement.objects.latest("id").ended_at
             assert until_ is not None
             assert ended is not None
@@ -212,12 +216,12 @@ def test_memory_is_given_back_only_when_the_list_confirms_it(studio: Start) -> N
         done(ask("maker/one"))
         emulator.set(list_fault="hang")
         ids = ask("maker/two")
-        until(lambda: count(emulator, "unloaded") == 1, 10, "the unload")
-        until(lambda: said("placement.stayed"), 10, "the doubt")
+        until(lambda: count(emulator, "unloaded") == 1, what="the unload")
+        until(lambda: said("placement.stayed"), what="the doubt")
         assert Placement.objects.get().state in ("loaded", "unloading")
         assert count(emulator, "loading") == 1
         emulator.set(list_fault="")
-        done(ids, 30)
+        done(ids)
     assert count(emulator, "loaded") == 2
     unharmed(emulator)
 
@@ -233,11 +237,11 @@ def test_a_load_shows_how_far_it_is(studio: Start, background: Background) -> No
         online()
         Offer.objects.update(load_seconds=1200.0)
         ids = ask("maker/small")
-        until(lambda: count(emulator, "loading") == 1, 10, "the load")
+        until(lambda: count(emulator, "loading") == 1, what="the load")
         first = progress()
         assert first is not None
         assert 0 <= first < 0.5
-        until(lambda: (progress() or 0) > first, 10, "progress")
+        until(lambda: (progress() or 0) > first, what="progress")
         finish_loads(emulator, background)
         done(ids)
         assert progress() is None
@@ -250,11 +254,11 @@ def test_a_load_that_outlives_all_patience_is_never_sent_again_and_is_used_when_
         online()
         Offer.objects.update(load_seconds=0.01)
         ids = ask("maker/small")
-        until(lambda: Placement.objects.filter(state="failed").exists(), 10, "the end of patience")
-        until(lambda: Placement.objects.filter(state="loading", adopted=True).exists(), 10, "the load is seen as somebody's")
+        until(lambda: Placement.objects.filter(state="failed").exists(), what="the end of patience")
+        until(lambda: Placement.objects.filter(state="loading", adopted=True).exists(), what="the load is seen as somebody's")
         rested()
         looks = count(emulator, "requests")
-        until(lambda: count(emulator, "requests") > looks + 4, 10, "looks at the list")
+        until(lambda: count(emulator, "requests") > looks + 4, what="looks at the list")
         assert count(emulator, "loading") == 1
         finish_loads(emulator, background)
         done(ids)
@@ -270,8 +274,8 @@ def test_after_a_crash_the_model_is_loaded_again_and_answers_one_at_a_time(studi
         assert [a["code"] for a in answer.tried] == ["model-crashed"]
         emulator.set(tokens_per_s=1.0)
         ids = ask("maker/small", 3)
-        until(lambda: emulator.work.machine.running == 1, 10, "an answer")
-        until(lambda: Generation.objects.filter(state="queued", decision__has_key="waits").count() == 2, 10, "the others wait")
+        until(lambda: emulator.work.machine.running == 1, what="an answer")
+        until(lambda: Generation.objects.filter(state="queued", decision__has_key="waits").count() == 2, what="the others wait")
         assert Seat.objects.count() == 1
         emulator.set(tokens_per_s=0.0)
         done(ids)
@@ -286,7 +290,7 @@ def test_an_engine_that_dies_while_it_loads_is_tried_with_less_context_and_then_
         online()
         LanguageModel.objects.update(context_length=16_384)
         ids = ask("maker/small")
-        until(lambda: Offer.objects.filter(context_limit=8192, crashed_at__isnull=False).exists(), 10, "the lesson")
+        until(lambda: Offer.objects.filter(context_limit=8192, crashed_at__isnull=False).exists(), what="the lesson")
         rested()
         done(ids)
     assert Placement.objects.get(state="loaded").context_length == 8192

@@ -30,7 +30,7 @@ def test_detects_availability_and_routes_to_the_available_server(studio: Start, 
     dead, alive = studio(models=[SMALL], loaded=["maker/small"]), studio(models=[SMALL], loaded=["maker/small"])
     background.run(dead.stop())
     with engines():
-        until(lambda: Server.objects.get(name="studio-1").state == "offline", 10, "offline")
+        until(lambda: Server.objects.get(name="studio-1").state == "offline", what="offline")
         assert {g.server.name for g in done(ask("maker/small", 6)) if g.server} == {"studio-2"}
     assert count(alive, "requests") > 0
     assert all(g.attempts == 1 for g in Generation.objects.all())
@@ -131,7 +131,7 @@ def test_a_long_load_does_not_delay_another_model_and_is_used_when_it_is_done(st
     emulator = studio(models=[SMALL, MEDIUM], loaded=["maker/small"], load_seconds=600.0)
     with engines():
         (waiting,) = ask("maker/medium", priority=0)
-        until(lambda: Placement.objects.filter(model__key="maker/medium", state="loading").exists(), 10, "the load")
+        until(lambda: Placement.objects.filter(model__key="maker/medium", state="loading").exists(), what="the load")
         done(ask("maker/small", 12, priority=99))
         assert Placement.objects.get(model__key="maker/medium").state == "loading"
         row = Generation.objects.get(pk=waiting)
@@ -149,9 +149,9 @@ def test_a_load_that_outlives_its_request_is_polled_and_never_sent_again(studio:
         online()
         Offer.objects.update(load_seconds=0.1)  # the limit of a load grows with what is expected of it
         (waiting,) = ask("maker/medium")
-        until(lambda: count(emulator, "loading") == 1, 10, "the load")
+        until(lambda: count(emulator, "loading") == 1, what="the load")
         asked = count(emulator, "requests")
-        until(lambda: count(emulator, "requests") > asked + 6, 10, "looks at the list")
+        until(lambda: count(emulator, "requests") > asked + 6, what="looks at the list")
         done(ask("maker/small", 3))
         assert Placement.objects.get(model__key="maker/medium").state == "loading"
         finish_loads(emulator, background)
@@ -178,7 +178,7 @@ def test_the_emulator_counts_what_these_tests_rely_on(studio: Start) -> None:
     emulator = studio(models=[SMALL], loaded=["maker/small"], tokens_per_s=1.0)
     with engines():
         ids = ask("maker/small")
-        until(lambda: emulator.work.machine.running == 1, 10, "an answer")
+        until(lambda: emulator.work.machine.running == 1, what="an answer")
         httpx.post(f"{emulator.url}/api/v1/models/unload", json={"instance_id": "maker/small"}, trust_env=False, verify=False)
         emulator.set(tokens_per_s=0.0)
         (answer,) = done(ids)

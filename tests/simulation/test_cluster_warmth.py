@@ -24,14 +24,14 @@ def model(key: str) -> LanguageModel:
 def offered(key: str, servers: int = 1) -> list[int]:
     """Wait until so many servers have told that they have a model; returns the pairs."""
     rows = Offer.objects.filter(model__key=key)
-    until(lambda: rows.count() == servers, 10, f"{key} found on {servers} servers")
+    until(lambda: rows.count() == servers, what=f"{key} found on {servers} servers")
     return list(rows.values_list("pk", flat=True))
 
 
 def gone(key: str) -> Placement:
     """Wait until no server holds a model any more; returns where it was last."""
     rows = Placement.objects.filter(model__key=key)
-    until(lambda: rows.exists() and not rows.exclude(state="gone").exists(), 15, f"{key} gone")
+    until(lambda: rows.exists() and not rows.exclude(state="gone").exists(), what=f"{key} gone")
     return rows.latest("ended_at")
 
 
@@ -66,7 +66,7 @@ def test_what_is_to_stay_is_loaded_unasked_and_what_needs_its_room_waits_until_i
     with engines():
         loaded("maker/one")
         other = ask("maker/two", 2, priority=0)
-        until(lambda: Generation.objects.filter(pk__in=other, decision__has_key="waits").exists(), 10, "it waits")
+        until(lambda: Generation.objects.filter(pk__in=other, decision__has_key="waits").exists(), what="it waits")
         assert done(ask("maker/one", 2))
         assert Generation.objects.filter(pk__in=other, state="queued").count() == 2
         warm.keep(offered("maker/one"), on=False)
@@ -128,9 +128,9 @@ def test_a_model_is_replaced_under_load_without_a_failure_or_a_gap(studio: Start
         offered("maker/new", 2)
         done(ask("maker/old", 4))
         swap.swap(model("maker/old"), model("maker/new"), clock.now())
-        until(replaced, 20, "the switch")
+        until(replaced, what="the switch")
         after = ask("maker/old", 20)
-        answers = done([*asked, *after], 30)
+        answers = done([*asked, *after])
         assert all(answer.attempts == 1 for answer in answers)
         assert {answer.model.key for answer in answers if answer.pk in after} == {"maker/new"}
         left = gone("maker/old")
@@ -151,7 +151,7 @@ def test_a_model_is_replaced_where_there_is_room_for_one_of_them_only(studio: St
         done(ask("maker/old", 2))
         offered("maker/new")
         swap.swap(model("maker/old"), model("maker/new"), clock.now())
-        until(lambda: model("maker/old").replaced_at, 20, "the switch")
+        until(lambda: model("maker/old").replaced_at, what="the switch")
         assert {answer.model.key for answer in done(ask("maker/old", 4))} == {"maker/new"}
     assert not Generation.objects.exclude(state="done").exists()
     unharmed(emulator)
@@ -163,7 +163,7 @@ def test_an_undone_swap_brings_the_old_model_back(studio: Start) -> None:
         done(ask("maker/old"))
         offered("maker/new")
         swap.swap(model("maker/old"), model("maker/new"), clock.now())
-        until(lambda: model("maker/old").replaced_at, 20, "the switch")
+        until(lambda: model("maker/old").replaced_at, what="the switch")
         swap.undo(model("maker/old"))
         assert {answer.model.key for answer in done(ask("maker/old", 2))} == {"maker/old"}
     unharmed(emulator)

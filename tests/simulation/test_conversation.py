@@ -53,8 +53,8 @@ def personas(n: int = 3) -> None:
         build.entity(slug=f"one-{i}", username=f"Persona{i}", model=("maker/small", "maker/medium")[i % 2], response_chance=0.0)
 
 
-def confirmed(n: int, seconds: float = 40) -> None:
-    until(lambda: Reply.objects.filter(state="posted").count() >= n, seconds, f"{n} confirmed answers")
+def confirmed(n: int) -> None:
+    until(lambda: Reply.objects.filter(state="posted").count() >= n, what=f"{n} confirmed answers")
 
 
 def right(feed: Chat, ids: list[str]) -> None:
@@ -104,7 +104,7 @@ def test_29_humans_who_ask_an_entity_get_29_answers(generation: str, many: int, 
     ids = crowd(feed, lambda n: {"text": f"Number {n}?", "botParams": {"entity": f"one-{n % 3}", "processed": False, "priority": n}})
     with engines(many):
         confirmed(HUMANS)
-        until(lambda: Message.objects.filter(state="settled").count() == HUMANS, 40, "29 settled")
+        until(lambda: Message.objects.filter(state="settled").count() == HUMANS, what="29 settled")
     right(feed, ids)
     for one in shown(feed):
         if one["message-type"] == "human":
@@ -122,7 +122,7 @@ def test_who_is_typing_calls_nobody_and_who_says_ping_calls_ping(studio: Studios
     for n, text in enumerate(texts):
         say(feed, text, f"{now + n}-t{n:03d}")
     with engines():
-        until(lambda: Message.objects.filter(decided_at__isnull=False, kind="human").count() == 5, 20, "5 decisions")
+        until(lambda: Message.objects.filter(decided_at__isnull=False, kind="human").count() == 5, what="5 decisions")
         confirmed(4)
     asked = {(reply.message.text, reply.username) for reply in Reply.objects.select_related("message")}
     assert asked == {("ping?", "Ping"), ("hello TYP!", "Typ"), ("typ ping", "Ping"), ("typ ping", "Typ")}
@@ -139,17 +139,17 @@ def test_bots_alone_stop_by_themselves(studio: Studios, chat: Feeds) -> None:
     now = clock.millis(clock.now())
     say(feed, "I am a stranger's bot.", f"{now}-s000", username="Stranger", **{"message-type": "AI"})
     with engines(2):
-        until(Reply.objects.exists, 20, "an answer")
+        until(Reply.objects.exists, what="an answer")
 
         def quiet() -> bool:
             under_way = Reply.objects.exclude(state__in=["posted", "dropped"]).exists()
             return not under_way and Message.objects.filter(decided_at__isnull=False).count() == len(shown(feed))
 
-        until(quiet, 30, "the end of it")
+        until(quiet, what="the end of it")
         posts = len(shown(feed)) - 1
         assert 2 <= posts <= 3
         say(feed, "One, are you there?", f"{clock.millis(clock.now())}-h000")
-        until(lambda: Reply.objects.filter(message__remote_id__endswith="-h000").exists() and quiet(), 30, "the end of it, again")
+        until(lambda: Reply.objects.filter(message__remote_id__endswith="-h000").exists() and quiet(), what="the end of it, again")
     everything = sorted(shown(feed), key=lambda one: one["timestamp"])
     human = next(n for n, one in enumerate(everything) if one["message-type"] == "human")
     assert human <= 4

@@ -65,7 +65,7 @@ def shown(feed: Chat) -> list[dict[str, str]]:
 
 def answered_once(feed: Chat, n: int) -> None:
     """Wait until everything is answered and confirmed; then each message has its one answer."""
-    until(lambda: Reply.objects.filter(state="posted").count() >= n, 30, f"{n} answers")
+    until(lambda: Reply.objects.filter(state="posted").count() >= n, what=f"{n} answers")
     assert Counter(one["replyTo"] for one in shown(feed)) == {f"human-{i}": 1 for i in range(n)}
     assert Reply.objects.count() == n
 
@@ -80,7 +80,7 @@ def scene(studio: Callable[..., Studio], chat: Callable[..., Chat]) -> Callable[
     """A server, two personas, and a feed; keywords are the server's habits."""
 
     def begin(generation: str = "kv-queue", **habits: Any) -> Chat:
-        until(lambda: leases.living() != leases.EVERYBODY, 20, "a database that knows who lives")
+        until(lambda: leases.living() != leases.EVERYBODY, what="a database that knows who lives")
         studio(models=("maker/small:4", "maker/medium:8"), **habits)
         feed = chat(generation, quirks=Quirks(race_ms=0.0), row={"lost_after_s": 2.0})
         build.entity(slug="one", username="One", model="maker/small", response_chance=0.0)
@@ -129,7 +129,7 @@ def test_a_worker_killed_while_it_asks_a_second_time_asks_once_more_and_posts_on
     ask(feed, 0, 4)
     cluster = workers()
     cluster.pause_at("again.inside")
-    until(lambda: Generation.objects.filter(state="running").count() == 4, 20, "4 first tries: only they end in thoughts")
+    until(lambda: Generation.objects.filter(state="running").count() == 4, what="4 first tries: only they end in thoughts")
     httpx.post(
         f"{Server.objects.get().url}/emulator/habits", json={"tokens_per_s": 0.0}, timeout=10, trust_env=False, verify=False
     ).raise_for_status()
@@ -146,7 +146,7 @@ def test_what_people_hold_stop_approve_and_want_again_survives_every_death(scene
     Entity.objects.update(hold=True)
     ask(feed, 0, 4)
     cluster = workers()
-    until(lambda: Reply.objects.filter(state="held").count() == 4, 30, "4 answers on hold")
+    until(lambda: Reply.objects.filter(state="held").count() == 4, what="4 answers on hold")
     assert shown(feed) == []
     first, *others = Reply.objects.order_by("id").values_list("pk", flat=True)
 
@@ -158,20 +158,20 @@ def test_what_people_hold_stop_approve_and_want_again_survives_every_death(scene
     os.kill(doomed, signal.SIGKILL)
     seen = Message.objects.count()
     say(feed, 99, "nobody")
-    until(lambda: Message.objects.count() > seen, 30, "a new engine that reads")
+    until(lambda: Message.objects.count() > seen, what="a new engine that reads")
     assert shown(feed) == []
     assert feed.counts["POST /api/comments 200"] == 5, "the five of humans"
 
     cluster.pause_at("post.after")
     resume("ann")
     os.kill(cluster.paused(), signal.SIGKILL)
-    until(lambda: Reply.objects.filter(state="posted").count() == 4, 40, "4 posts")
+    until(lambda: Reply.objects.filter(state="posted").count() == 4, what="4 posts")
 
     Reply.objects.filter(pk=first).update(state="failed", accepted_at=None)  # as if nobody knew that it had arrived
     cluster.pause_at("post.before")
     requeue(first, "ann")
     os.kill(cluster.paused(), signal.SIGKILL)
-    until(lambda: Reply.objects.filter(state="posted").count() == 4, 40, "what was wanted again")
+    until(lambda: Reply.objects.filter(state="posted").count() == 4, what="what was wanted again")
     assert Counter(one["replyTo"] for one in shown(feed)) == {f"human-{i}": 1 for i in range(4)}
     assert cluster.stop() < 10
 
@@ -187,7 +187,7 @@ def test_a_whole_cluster_killed_in_the_middle_is_followed_by_a_new_one_that_answ
     first.kill()
     second = workers()
     answered_once(feed, 6)
-    until(lambda: settled(6), 40, "6 settled")
+    until(lambda: settled(6), what="6 settled")
     assert second.stop() < 10
 
 
@@ -198,7 +198,7 @@ def test_a_machine_that_dies_is_replaced_by_another_at_once(scene: Callable[...,
     dying.pause_at("ask.after")
     dying.paused()
     other = workers("swwbot-other")
-    until(lambda: engines_alive() == 2, 20, "two engines")
+    until(lambda: engines_alive() == 2, what="two engines")
     ask(feed, 4, 6)
     dying.kill()
     answered_once(feed, 6)
@@ -209,7 +209,7 @@ def test_sigterm_ends_a_cluster_within_ten_seconds_and_loses_no_answer_in_flight
     feed = scene("do", first_token_s=3600.0)
     ask(feed, 0, 4)
     first = workers()
-    until(lambda: Generation.objects.filter(state="running").count() == 4, 20, "4 answers in flight")
+    until(lambda: Generation.objects.filter(state="running").count() == 4, what="4 answers in flight")
     assert first.stop() < 10
     assert Generation.objects.filter(state="queued").count() == 4
     assert Seat.objects.count() == 0
@@ -226,7 +226,7 @@ def test_a_shift_hands_over_to_the_next_without_waiting_for_the_watchdog(scene: 
     feed = scene("do")
     cluster = workers(SHIFT_SECONDS="1", WORKERS="2")
     for n in range(4):
-        until(lambda seen=n: Engine.objects.count() > seen, 20, f"shift {n + 1}")
+        until(lambda seen=n: Engine.objects.count() > seen, what=f"shift {n + 1}")
         ask(feed, n, n + 1)
     answered_once(feed, 4)
     assert set(Engine.objects.filter(ended_at__isnull=False).values_list("end_reason", flat=True)) == {"the shift is over"}
@@ -237,9 +237,9 @@ def test_a_shift_hands_over_to_the_next_without_waiting_for_the_watchdog(scene: 
 def test_a_second_engine_is_refused_where_there_may_be_only_one(scene: Callable[..., Chat], workers: Start) -> None:
     scene()
     first = workers("swwbot-one", ENABLE_MULTI_INSTANCE="false")
-    until(lambda: engines_alive() == 1, 20, "an engine")
+    until(lambda: engines_alive() == 1, what="an engine")
     second = workers("swwbot-two", ENABLE_MULTI_INSTANCE="false")
-    refusal = until(lambda: Task.objects.filter(cluster="swwbot-two").first(), 20, "the end of the second shift").result
+    refusal = until(lambda: Task.objects.filter(cluster="swwbot-two").first(), what="the end of the second shift").result
     assert "ENABLE_MULTI_INSTANCE is off" in refusal
     assert Engine.objects.count() == 1
     assert first.stop() < 10

@@ -33,18 +33,18 @@ def choir(n: int) -> tuple[str, ...]:
 
 
 def ask(who: tuple[str, ...], **over: Any) -> Ensemble:
-    wish: dict[str, Any] = {"question": "What is time?", "who": who, "synthesizer": "sum"}
+    wish: dict[str, Any] = {"question": "What is time?", "who": who, "synthesizer": "sum", "seconds": 3600.0}
     return Ensemble.objects.get(pk=convene.convene(Wish(**wish | over), clock.now()))
 
 
 def answered(row: Ensemble, n: int) -> None:
     """Wait until so many steps have ended."""
-    until(lambda: row.voices.exclude(state__in=["waiting", "asked"]).count() >= n, 30, f"{n} answers")
+    until(lambda: row.voices.exclude(state__in=["waiting", "asked"]).count() >= n, what=f"{n} answers")
 
 
-def done(row: Ensemble, seconds: float = 40) -> None:
+def done(row: Ensemble) -> None:
     """Wait for the end; then everybody was asked once, in order, saw all before him, and was heard."""
-    until(lambda: not Ensemble.objects.filter(pk=row.pk, state="running").exists(), seconds, "the end of the ensemble")
+    until(lambda: not Ensemble.objects.filter(pk=row.pk, state="running").exists(), what="the end of the ensemble")
     row.refresh_from_db()
     voices = list(row.voices.select_related("generation", "reply__generation").order_by("ordinal"))
     assert (row.state, row.reason) == ("done", ""), [(voice.state, voice.reason) for voice in voices]
@@ -61,7 +61,7 @@ def done(row: Ensemble, seconds: float = 40) -> None:
 
 
 def test_a_dozen_voices_and_a_synthesis_whose_model_the_cluster_loads_while_others_are_answered(studio: Studios, chat: Feeds) -> None:
-    studio(models=("maker/small:4", "maker/large:20"), loaded=("maker/small",), first_token_s=0.25)
+    studio(models=("maker/small:4", "maker/large:20"), loaded=("maker/small",), first_token_s=0.4)
     feed = chat("do")
     row = ask(choir(12))
     build.entity(slug="other", username="Other", model="maker/small", response_chance=0.0)
@@ -70,11 +70,11 @@ def test_a_dozen_voices_and_a_synthesis_whose_model_the_cluster_loads_while_othe
         for n in range(6):
             body = {"id": f"human-{n}", "text": f"Other, what of {n}?", "username": f"H{n}", "domain": "saywhatwant.app"}
             assert httpx.post(f"{feed.url}/comments", json=body, timeout=10, trust_env=False, verify=False).status_code == 200
-        until(lambda: Reply.objects.filter(state="posted").count() == 6, 30, "6 answers beside it")
-        until(lambda: not Ensemble.objects.filter(pk=row.pk, state="running").exists(), 30, "the end of the ensemble")
+        until(lambda: Reply.objects.filter(state="posted").count() == 6, what="6 answers beside it")
+        until(lambda: not Ensemble.objects.filter(pk=row.pk, state="running").exists(), what="the end of the ensemble")
     row.refresh_from_db()
     assert row.state == "done"
-    beside = Generation.objects.filter(voice=None).order_by("ended_at").last()
+    beside = Generation.objects.filter(voice=None).order_by("ended_at").first()
     last = row.voices.get(ordinal=11)
     assert beside is not None
     assert beside.ended_at < last.asked_at, "ordinary answers wait for the ensemble"
@@ -84,10 +84,12 @@ def test_a_dozen_voices_and_a_synthesis_whose_model_the_cluster_loads_while_othe
 
 
 def test_two_engines_that_are_restarted_in_the_middle_ask_everybody_once(studio: Studios) -> None:
-    studio(models=("maker/small:4", "maker/large:20"), first_token_s=0.3)
+    emulator = studio(models=("maker/small:4", "maker/large:20"), first_token_s=0.3)
     row = ask(choir(5))
     with engines(2):
         answered(row, 2)
+        emulator.set(first_token_s=600.0)  # who is asked from now on waits for the other engines
+    emulator.set(first_token_s=0.0)
     assert Ensemble.objects.get().state == "running"
     with engines(2):
         done(row)
@@ -102,8 +104,8 @@ def test_posted_voices_appear_in_the_chat_once_and_trigger_nobody_of_ours(studio
     row = ask(who, message=message.pk, post=True)
     with engines(2):
         done(row)
-        until(lambda: Reply.objects.filter(state="posted").count() == 4, 30, "4 posts")
-        until(lambda: Message.objects.filter(own=True, decided_at__isnull=False).count() == 4, 20, "4 own posts read")
+        until(lambda: Reply.objects.filter(state="posted").count() == 4, what="4 posts")
+        until(lambda: Message.objects.filter(own=True, decided_at__isnull=False).count() == 4, what="4 own posts read")
     shown = httpx.get(f"{feed.url}/comments", params={"after": 1, "limit": 1000}, timeout=10, trust_env=False, verify=False).json()
     assert sorted(one["username"] for one in shown) == ["Sum", "Voice0", "Voice1", "Voice2"]
     assert Reply.objects.count() == 4
@@ -130,7 +132,7 @@ DEATHS = (("ensemble.before", 0), ("ensemble.inside", 0), ("ensemble.after", 1),
 
 
 def test_workers_killed_at_every_step_of_an_ensemble_ask_nobody_twice(studio: Studios, chat: Feeds, workers: Start) -> None:
-    until(lambda: leases.living() != leases.EVERYBODY, 20, "a database that knows who lives")
+    until(lambda: leases.living() != leases.EVERYBODY, what="a database that knows who lives")
     studio(models=("maker/small:4", "maker/large:20"))
     feed = chat("do", row={"detected": "do"})
     message = build.message(feed=build.Feed.objects.get(), decided_at=clock.now(), text="What is time?")
@@ -141,7 +143,7 @@ def test_workers_killed_at_every_step_of_an_ensemble_ask_nobody_twice(studio: St
         os.kill(cluster.paused(), signal.SIGKILL)
         assert row.voices.exclude(state="waiting").count() == begun
     done(row)
-    until(lambda: Reply.objects.filter(state="posted").count() == 3, 30, "3 posts")
+    until(lambda: Reply.objects.filter(state="posted").count() == 3, what="3 posts")
     shown = httpx.get(f"{feed.url}/comments", params={"after": 1}, timeout=10, trust_env=False, verify=False).json()["messages"]
     assert sorted(one["username"] for one in shown) == ["Sum", "Voice0", "Voice1"]
     assert Reply.objects.count() == 3

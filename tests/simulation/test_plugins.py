@@ -34,7 +34,7 @@ def test_a_plugin_of_the_setting_takes_part_in_everything(plugged: None, studio:
     body = {"id": "human-1", "text": "Here comes the tide, friends", "username": "Ann"}
     assert httpx.post(f"{feed.url}/comments", json=body, timeout=30, trust_env=False, verify=False).status_code == 200
     with engines():
-        until(lambda: Reply.objects.filter(state="posted").exists(), 25, "an answer")
+        until(lambda: Reply.objects.filter(state="posted").exists(), what="an answer")
     reply = Reply.objects.get()
     assert reply.entity.slug == "crab"
     assert "high water" in str(Message.objects.get(remote_id="human-1").verdict)
@@ -64,7 +64,7 @@ def test_a_loop_that_rests_for_long_keeps_no_engine_from_its_end(transactional_d
     manager.register(slow)
     try:
         with engines() as (one,):
-            until(lambda: turns, 20, "a turn")
+            until(lambda: turns, what="a turn")
         assert one.why == "the test is over"
         assert len(turns) == 1
     finally:

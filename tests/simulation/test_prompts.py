@@ -91,7 +91,7 @@ def test_every_format_reaches_the_server_as_it_is_written(
             )
             assert answer.status_code == 200, answer.text
         with engines():
-            until(lambda: Reply.objects.filter(state="posted").count() == len(GOLDEN), 25, "an answer in every format")
+            until(lambda: Reply.objects.filter(state="posted").count() == len(GOLDEN), what="an answer in every format")
     by_content = {str(one["messages"]): one for one in tap.chats}
     for slug, wanted in GOLDEN.items():
         got = by_content.get(str(wanted["messages"]))
@@ -115,12 +115,12 @@ def test_a_wish_of_the_message_reaches_the_server_and_a_senseless_one_ends_the_a
     with tapped(background, real.url) as tap:
         Server.objects.update(url=tap.url)
         with engines():
-            until(lambda: Server.objects.filter(offers__isnull=False).exists(), 20, "the server's list")
+            until(lambda: Server.objects.filter(offers__isnull=False).exists(), what="the server's list")
             wish("other", model="maker/other", ais="Mask:random")
             wish("unknown", model="nobody/knows-it")
             wish("nameless", ais="no colour")
             Feed.objects.update(enabled=True)
-            until(lambda: tap.chats and Reply.objects.count() == 2, 20, "two replies")
+            until(lambda: tap.chats and Reply.objects.count() == 2, what="two replies")
     assert [(one["model"], one["messages"][0]["content"][-20:]) for one in tap.chats] == [("maker/other", "ext: Ann: other?\nMask: "[-20:])]
     unknown = Reply.objects.get(message__remote_id="unknown")
     assert unknown.state == "failed"

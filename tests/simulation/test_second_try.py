@@ -35,7 +35,7 @@ def test_a_model_that_only_thinks_is_asked_once_more(
     body = {"id": "human-1", "text": "What is time?", "username": "Ann", "botParams": {"entity": "ping"}}
     httpx.post(f"{feed.url}/comments", json=body, timeout=10, trust_env=False, verify=False).raise_for_status()
     with engines():
-        until(lambda: Reply.objects.filter(state=state).exists(), 25, "the end of the reply")
+        until(lambda: Reply.objects.filter(state=state).exists(), what="the end of the reply")
     reply = Reply.objects.get()
     assert (reply.reason, len(reply.drafts), reply.drafts[0]["next"]) == (reason, 1, reply.generation_id)
     assert Generation.objects.count() == 2

@@ -17,19 +17,10 @@ from cluster.models import Generation, LanguageModel, Offer, Placement, Seat, Se
 from swwbot_site.lib.wake import Channel, wake
 from tests import build
 from tests.harness import Background, engines, until
-from tests.simulation.cluster import MEDIUM, SMALL, ask, count, done, loaded, online, unharmed
+from tests.simulation.cluster import MEDIUM, SMALL, ask, count, done, loaded, online, release, unharmed
 
 Start = Callable[..., Studio]
 Write = Callable[..., None]
-
-
-def release(background: Background, *emulators: Studio) -> None:
-    """Let the answers that would have to wait for their first token begin now, and those to come at once."""
-    for emulator in emulators:
-        emulator.set(first_token_s=0.0)
-        for instance in list(emulator.work.machine.instances.values()):
-            for job in list(instance.running):
-                background.loop.call_soon_threadsafe(job.lost.set)
 
 
 def servers(answers: list[Generation]) -> set[str]:
@@ -56,7 +47,7 @@ def test_detects_server_availability_correctly(studio: Start, background: Backgr
     studio(models=[SMALL], auth=True, token="sk-right", row={"token": "sk-wrong"})
     with engines():
         expected = {"studio-1": "online", "studio-2": "offline", "studio-3": "misconfigured"}
-        until(lambda: dict(Server.objects.values_list("name", "state")) == expected, 15, "three states")
+        until(lambda: dict(Server.objects.values_list("name", "state")) == expected, what="three states")
     assert Server.objects.get(name="studio-1").state_reason == ""
     assert all(Server.objects.exclude(name="studio-1").values_list("state_reason", flat=True))
 
@@ -68,7 +59,7 @@ def test_routes_requests_to_available_servers(studio: Start, background: Backgro
     studio(models=[SMALL], loaded=["maker/small"])
     background.run(off.stop())
     with engines():
-        until(lambda: Server.objects.get(name="studio-1").state == "offline", 10, "detection")
+        until(lambda: Server.objects.get(name="studio-1").state == "offline", what="detection")
         online(2)
         answers = done(ask("maker/small", 12))
     assert servers(answers) == {"studio-2", "studio-3"}
@@ -137,7 +128,7 @@ def test_distributes_load_across_servers(studio: Start) -> None:
     with engines():
         online(3)
         loaded("maker/small", 3)
-        answers = done(ask("maker/small", 90), 30)
+        answers = done(ask("maker/small", 90))
     shares = Counter(g.server.name for g in answers if g.server)
     assert len(shares) == 3
     assert min(shares.values()) >= 15, shares
@@ -161,9 +152,9 @@ def test_queues_requests_when_all_servers_busy(studio: Start, background: Backgr
         online(2)
         loaded("maker/small", 2)
         first = ask("maker/small", 4)
-        until(lambda: sum(e.work.machine.running for e in emulators) == 4, 10, "four answers under way")
+        until(lambda: sum(e.work.machine.running for e in emulators) == 4, what="four answers under way")
         late, urgent = ask("maker/small", 4, priority=90), ask("maker/small", 4, priority=1)
-        until(lambda: Generation.objects.filter(pk__in=[*late, *urgent], decision__has_key="waits").count() == 8, 10, "eight who wait")
+        until(lambda: Generation.objects.filter(pk__in=[*late, *urgent], decision__has_key="waits").count() == 8, what="eight who wait")
         assert Seat.objects.count() == 4
         release(background, *emulators)
         done([*first, *late, *urgent])
@@ -181,7 +172,7 @@ def test_detects_server_offline_status(studio: Start, background: Background) ->
         done(ask("maker/small"))
         background.run(emulator.stop())
         (waiting,) = ask("maker/small")
-        until(lambda: Server.objects.get().state == "offline", 15, "detection")
+        until(lambda: Server.objects.get().state == "offline", what="detection")
         assert Server.objects.get().state_reason
         assert Generation.objects.get(pk=waiting).state == "queued"
     assert not Seat.objects.exists()
@@ -196,7 +187,7 @@ def test_redistributes_requests_on_server_failure(studio: Start, background: Bac
         online(3)
         loaded("maker/small", 3)
         ids = ask("maker/small", 3)
-        until(lambda: dying.work.machine.running > 0, 10, "answers under way")
+        until(lambda: dying.work.machine.running > 0, what="answers under way")
         background.run(dying.stop())
         answers = done([*ids, *ask("maker/small", 8)])
     assert servers(answers) <= {"studio-2", "studio-3"}
@@ -212,7 +203,7 @@ def test_reconnects_when_server_comes_back_online(studio: Start, background: Bac
         done(ask("maker/small"))
         background.run(emulator.stop())
         ids = ask("maker/small", 3)
-        until(lambda: Server.objects.get().state == "offline", 15, "detection")
+        until(lambda: Server.objects.get().state == "offline", what="detection")
         background.run(emulator.start())
         online()
         done(ids)
@@ -276,9 +267,9 @@ def test_removes_disabled_servers_from_pool(machine: Start, config: Write, backg
     with engines():
         online(1)
         (begun,) = ask("maker/small")
-        until(lambda: first.work.machine.running == 1, 10, "an answer under way")
+        until(lambda: first.work.machine.running == 1, what="an answer under way")
         config((first, False), (second, True))
-        until(lambda: not Server.objects.get(name="Mac 1").enabled, 15, "the change")
+        until(lambda: not Server.objects.get(name="Mac 1").enabled, what="the change")
         assert servers(done(ask("maker/small", 4))) == {"Mac 2"}
         assert Generation.objects.get(pk=begun).state == "running"
         release(background, first)
@@ -295,14 +286,14 @@ def test_handles_config_reloads_smoothly(machine: Start, config: Write) -> None:
     with engines():
         online(2)
         ids = ask("maker/small", 10)
-        until(lambda: first.work.machine.running + second.work.machine.running > 0, 10, "answers under way")
+        until(lambda: first.work.machine.running + second.work.machine.running > 0, what="answers under way")
         config((first, True), (second, True), clusterSettings={"maxRetries": 5, "loadBalancingStrategy": "round-robin"})
         ids += ask("maker/small", 10)
         config((first, True), (second, True), clusterSettings={"maxRetries": "many"})
         ids += ask("maker/small", 10)
         config((first, True), (second, True), clusterSettings={"maxRetries": 2, "loadBalancingStrategy": "least-loaded"})
-        answers = done(ids, 30)
-        until(lambda: build.policy().strategy == "least-loaded", 15, "the last settings")
+        answers = done(ids)
+        until(lambda: build.policy().strategy == "least-loaded", what="the last settings")
     assert {g.attempts for g in answers} == {1}
     assert build.policy().max_attempts == 3
     assert max(count(first, "loading"), count(second, "loading")) <= 1

@@ -99,7 +99,7 @@ def test_manages_50_concurrent_entities(studio: Studios, chat: Feeds, background
     rounds = [[f"Round {turn}: what do you think, Persona{n:03d}?" for n in range(50)] for turn in range(2)]
     with engines():
         humans(feed, background, rounds[0])
-        until(lambda: sum(e.work.machine.running for e in emulators) == 50, 30, "fifty who think at once")
+        until(lambda: sum(e.work.machine.running for e in emulators) == 50, what="fifty who think at once")
         assert Generation.objects.filter(state="running").values("caller").distinct().count() == 50
         for emulator in emulators:
             emulator.set(first_token_s=0.0)
@@ -122,13 +122,13 @@ def test_recovers_from_lm_studio_failures(studio: Studios, chat: Feeds, backgrou
     texts = [f"Number {n}: Persona{n % 6:03d}, are you there?" for n in range(36)]
     with engines():
         humans(feed, background, texts[:12])
-        until(lambda: first.work.machine.running > 0, 20, "answers on the first server")
+        until(lambda: first.work.machine.running > 0, what="answers on the first server")
         background.run(first.stop())
         humans(feed, background, texts[12:24])
-        until(lambda: Reply.objects.filter(state="posted").exists(), 20, "an answer from the second")
+        until(lambda: Reply.objects.filter(state="posted").exists(), what="an answer from the second")
         background.run(second.stop())
         humans(feed, background, texts[24:])
-        until(lambda: set(Server.objects.values_list("state", flat=True)) == {"offline"}, 20, "detection")
+        until(lambda: set(Server.objects.values_list("state", flat=True)) == {"offline"}, what="detection")
         for emulator in (first, second):
             background.run(emulator.start())
         settled(36, 36)

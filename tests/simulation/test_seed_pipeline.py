@@ -34,7 +34,7 @@ def test_processes_messages_end_to_end(studio: Studios, chat: Feeds, background:
     owl = build.entity(slug="owl", username="Owl", model="maker/small", response_chance=0.0, color="rgb(1, 2, 3)")
     with engines():
         human(feed, background, "Owl, where do lighthouses sleep?")
-        until(lambda: Reply.objects.filter(state="posted").exists(), 20, "the answer")
+        until(lambda: Reply.objects.filter(state="posted").exists(), what="the answer")
     (shown,) = ai(feed)
     reply = Reply.objects.get()
     generation = Generation.objects.get()
@@ -54,14 +54,14 @@ def test_handles_errors_gracefully(studio: Studios, chat: Feeds, background: Bac
     texts = [f"Owl, what of number {n}?" for n in range(3)]
     with engines():
         human(feed, background, texts[0])
-        until(lambda: Reply.objects.filter(state="posted").count() == 1, 20, "the first answer")
+        until(lambda: Reply.objects.filter(state="posted").count() == 1, what="the first answer")
         emulator.set(fault="reset", fault_times=1)
         human(feed, background, texts[1])
-        until(lambda: Reply.objects.filter(state="posted").count() == 2, 20, "the second answer")
+        until(lambda: Reply.objects.filter(state="posted").count() == 2, what="the second answer")
         feed.quirks.fail, feed.quirks.method = 2, "POST"
         feed.quirks.drop_after = 1
         human(feed, background, texts[2])
-        until(lambda: Reply.objects.filter(state="posted").count() == 3, 30, "the third answer")
+        until(lambda: Reply.objects.filter(state="posted").count() == 3, what="the third answer")
     assert len(ai(feed)) == 3
     assert Counter(len(g.tried) for g in Generation.objects.all()) == {1: 2, 0: 1}
     assert emulator.work.machine.counters["fault"] == 2
@@ -76,8 +76,8 @@ def test_respects_rate_limits(studio: Studios, chat: Feeds, background: Backgrou
     with engines():
         for n in range(5):
             human(feed, background, f"Owl, what of number {n}?")
-        until(lambda: Message.objects.filter(kind="human", decided_at__isnull=False).count() == 5, 20, "five decisions")
-        until(lambda: Reply.objects.filter(state="posted").count() == 2, 20, "two answers")
+        until(lambda: Message.objects.filter(kind="human", decided_at__isnull=False).count() == 5, what="five decisions")
+        until(lambda: Reply.objects.filter(state="posted").count() == 2, what="two answers")
     assert (len(ai(feed)), Reply.objects.count(), Generation.objects.count()) == (2, 2, 2)
     refused = [m.verdict["no"]["owl"] for m in Message.objects.filter(kind="human") if m.verdict["no"]]
     assert len(refused) == 3
@@ -93,8 +93,8 @@ def test_respects_disabled_entities(studio: Studios, chat: Feeds, background: Ba
     with engines():
         human(feed, background, "Owl, are you there? Anybody?")
         human(feed, background, "Jay, are you there?")
-        until(lambda: Message.objects.filter(kind="human", decided_at__isnull=False).count() == 2, 20, "two decisions")
-        until(lambda: Reply.objects.filter(state="posted").exists(), 20, "the answer of the other")
+        until(lambda: Message.objects.filter(kind="human", decided_at__isnull=False).count() == 2, what="two decisions")
+        until(lambda: Reply.objects.filter(state="posted").exists(), what="the answer of the other")
     assert {reply.username for reply in Reply.objects.all()} == {"Jay"}
     whys = {m.text[:3]: m.verdict["no"]["owl"] for m in Message.objects.filter(kind="human")}
     assert whys["Owl"] == "disabled: it is asleep"

@@ -22,14 +22,14 @@ def test_a_model_is_loaded_and_unloaded_on_demand_and_its_server_drained(studio:
         offer = Offer.objects.get()
         wish = upkeep.load(offer.pk, "ann")
         (placement,) = loaded("maker/small")
-        until(lambda: Generation.objects.filter(pk=wish, state="done").exists(), 10, "the end of the wish")
+        until(lambda: Generation.objects.filter(pk=wish, state="done").exists(), what="the end of the wish")
         upkeep.unload(placement.pk, "ann")
-        until(lambda: Placement.objects.filter(pk=placement.pk, state="gone").exists(), 15, "the end of the placement")
+        until(lambda: Placement.objects.filter(pk=placement.pk, state="gone").exists(), what="the end of the placement")
         assert emulator.work.machine.instances == {}
         done(ask("maker/small"))
         upkeep.drain([offer.server_id], "ann", on=True)
         (waiting,) = ask("maker/small")
-        until(lambda: Generation.objects.get(pk=waiting).decision.get("waits"), 10, "the reason why it waits")
+        until(lambda: Generation.objects.get(pk=waiting).decision.get("waits"), what="the reason why it waits")
         upkeep.drain([offer.server_id], "ann", on=False)
-        until(lambda: Generation.objects.filter(pk=waiting, state="done").exists(), 10, "the answer")
+        until(lambda: Generation.objects.filter(pk=waiting, state="done").exists(), what="the answer")
         assert Server.objects.get().draining is False

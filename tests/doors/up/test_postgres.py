@@ -67,7 +67,7 @@ def test_it_starts_again_after_it_was_killed(server: Server) -> None:
     pid = server.pid()
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    assert processes.gone([pid], 10) == []
+    assert processes.gone([pid], 30) == []
     assert (server.data / "postmaster.pid").exists()
     server.start()
     assert server.answers()
@@ -114,9 +114,9 @@ def test_borrowers_share_one_server_and_the_last_one_stops_it(server: Server) ->
     for holder in holders:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "ready\n"
-    holders[0].communicate(timeout=20)
+    holders[0].communicate(timeout=60)
     assert server.answers()
-    holders[1].communicate(timeout=20)
+    holders[1].communicate(timeout=60)
     assert server.pid() is None
 
 
@@ -138,4 +138,4 @@ def test_the_server_ends_when_its_owner_is_killed(server: Server) -> None:
         pid = server.pid()
         assert pid is not None
         owner.kill()
-    assert processes.gone([pid], 10) == []
+    assert processes.gone([pid], 30) == []

@@ -32,7 +32,7 @@ class Ear:
             self.lines.append(text)
             self._more.notify_all()
 
-    def wait(self, part: str, seconds: float = 15) -> str:
+    def wait(self, part: str, seconds: float = 60) -> str:
         with self._more:
             assert self._more.wait_for(lambda: any(part in line for line in self.lines), seconds), self.lines
             return next(line for line in self.lines if part in line)
@@ -91,7 +91,7 @@ def test_what_a_child_started_ends_with_it() -> None:
         assert processes.alive(pids[0])
 
     run([Program(name="one", words=python("-c", PARENT), patience_s=0.3)], meanwhile)
-    assert processes.gone(pids, 5) == []
+    assert processes.gone(pids, 30) == []
 
 
 def test_the_lower_rank_ends_first() -> None:
@@ -132,7 +132,7 @@ def test_a_child_of_ours_ends_when_its_supervisor_is_killed(tmp_path: Path) -> N
         assert supervisor.stdout is not None
         pid = int(supervisor.stdout.readline().split()[-1])
         supervisor.kill()
-    assert processes.gone([pid], 10) == []
+    assert processes.gone([pid], 30) == []
 
 
 def test_a_lock_is_free_when_its_holder_is_dead(tmp_path: Path) -> None:
@@ -146,4 +146,4 @@ def test_a_lock_is_free_when_its_holder_is_dead(tmp_path: Path) -> None:
         assert holder.stdout.readline() == "True\n"
         assert not mine.take()
         holder.kill()
-        assert mine.take(wait_s=5)
+        assert mine.take(wait_s=30)

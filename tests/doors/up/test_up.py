@@ -50,13 +50,13 @@ class Up:
                 self.lines.append(line.rstrip())
                 self._more.notify_all()
 
-    def wait(self, part: str, seconds: float = 60) -> str:
+    def wait(self, part: str, seconds: float = 120) -> str:
         with self._more:
             assert self._more.wait_for(lambda: any(part in line for line in self.lines), seconds), "\n".join(self.lines)
             return next(line for line in self.lines if part in line)
 
     def manage(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*MANAGE, *words], env=self.environment, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60)
+        return subprocess.run([*MANAGE, *words], env=self.environment, capture_output=True, text=True, check=False, cwd=ROOT, timeout=120)
 
     def processes(self) -> list[int]:
         """Everything that runs in this installation, by the folder in its environment or its words."""
@@ -74,7 +74,7 @@ class Up:
         """End it; returns the seconds that took."""
         began = time.monotonic()
         self.process.send_signal(number)
-        self.process.wait(30)
+        self.process.wait(60)
         self._reader.join()
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -96,7 +96,7 @@ def test_the_demo_answers_tells_the_password_once_leaves_nothing_running_and_is_
     try:
         password = up.wait("password").split()[2]
         up.wait("Running. Ctrl-C stops it.")
-        up.wait(" answered ", seconds=120)
+        up.wait(" answered ")
         assert not processes.port_is_free("127.0.0.1", port)
         assert "already running here" in up.manage("up").stderr
         assert up.manage("showmigrations", "cluster").returncode == 0
@@ -112,7 +112,7 @@ def test_the_demo_answers_tells_the_password_once_leaves_nothing_running_and_is_
     started = again.processes()
     assert len(started) > 6
     again.end(signal.SIGKILL)
-    assert processes.gone(started, 15) == []
+    assert processes.gone(started, 60) == []
     assert not any("password" in line or password in line for line in again.lines)
 
     plain = Up(var, "--no-web", "--workers", "1")
@@ -129,7 +129,7 @@ def test_a_port_in_use_is_said_with_what_to_do(var: Path) -> None:
         port = taken.getsockname()[1]
         up = Up(var, "--demo", "--port", str(port))
         up.wait(f"port {port} is in use. Choose another: make demo PORT={port + 1}")
-        assert up.process.wait(30) == 1
+        assert up.process.wait(60) == 1
         up.end()
 
 
