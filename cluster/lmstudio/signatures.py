@@ -104,7 +104,7 @@ _TABLE: tuple[tuple[str, str, Maker], ...] = (
         r"jinja (?:exception|template)|\[json\.exception\.(?!type_error\.316)|^failed to parse (?:messages|tools)",
         _plain(errors.BadRequest),
     ),
-    ("22", r"does not support logits computation", _plain(errors.BadRequest)),
+    ("22", r"does not support logits computation|'response_format\.type' must be", _plain(errors.BadRequest)),
     (
         "22",
         r"(?:image|audio|video) input is not supported|param requires --jinja|server does not support embeddings",

@@ -53,7 +53,7 @@ def options(value: object) -> dict[str, object]:
 
 
 def messages(value: object) -> tuple[Mapping[str, object], ...]:
-    """A chat's messages."""
+    """A chat's messages. A `developer` is what newer clients call the system; every server knows that name, and some no other."""
     if not isinstance(value, list) or not value:
         raise wrong("'messages' must be a list with at least one message", "messages")
     for at, one in enumerate(value):
@@ -69,7 +69,7 @@ def messages(value: object) -> tuple[Mapping[str, object], ...]:
                     raise wrong(f'\'{where}\' must be an object with a \'type\', such as {{"type": "text", "text": "…"}}', where)
         elif content is not None and not isinstance(content, str):
             raise wrong(f"'messages[{at}].content' must be a string or a list of parts", f"messages[{at}].content")
-    return tuple(value)
+    return tuple(one | {"role": "system"} if one["role"] == "developer" else one for one in value)
 
 
 def prompt(value: object) -> str:

@@ -66,6 +66,8 @@ def test_nothing_but_a_model_and_messages_is_needed_and_null_is_nothing():
     parts = [{"type": "text", "text": "what?"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
     assert chat(messages=[{"role": "user", "content": parts}]).messages[0]["content"] == parts
     assert len(chat(stop=["a", "b", "c", "d", "e", ""]).stop) == 5
+    developer = [{"role": "developer", "content": "Be brief.", "name": "d"}, *HELLO]
+    assert chat(messages=developer).messages == ({"role": "system", "content": "Be brief.", "name": "d"}, *HELLO)
 
 
 WRONG = [

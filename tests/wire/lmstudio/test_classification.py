@@ -138,6 +138,7 @@ ROWS = [
     ("llama", 400, bare('Error rendering prompt with jinja template: "Conversation roles must alternate".'), errors.BadRequest),
     ("llama", 500, shaped(NO_PICTURES, type="server_error", code=500), errors.Unable),
     ("llama", 501, shaped("This server does not support embeddings. Start it with `--embeddings`", code=501), errors.Unable),
+    ("22", 400, bare("'response_format.type' must be 'json_schema' or 'text'"), errors.BadRequest),
     ("llama", 500, shaped("the current context does not support logits computation. skipping", code=500), errors.BadRequest),
     ("llama", 500, shaped("[json.exception.type_error.302] type must be string, but is array", code=500), errors.BadRequest),
     ("llama", 500, shaped("Failed to parse tools: Missing tool type: {}; tools = []", code=500), errors.BadRequest),
