@@ -28,7 +28,8 @@ async def hear(
     """
     while True:
         try:
-            async with await psycopg.AsyncConnection.connect(**_parameters(), autocommit=True) as ear:
+            ear = await psycopg.AsyncConnection.connect(**_parameters(), autocommit=True)
+            try:
                 if owner is not None:
                     await ear.execute("SELECT pg_advisory_lock(%s, %s)", [SPACE, owner])
                 for channel in Channel:
@@ -39,6 +40,8 @@ async def hear(
                     async for notice in ear.notifies(timeout=0):
                         heard(Channel(notice.channel))
                     await _readable(ear.fileno())  # without a timeout, psycopg looks ten times a second
+            finally:
+                await ear.close()  # it waits for nothing: who is told twice to end leaves no connection either
         except psycopg.OperationalError as error:
             log.warning("database.deaf", error=str(error))
         if registered.is_set():

@@ -82,10 +82,10 @@ class _Stream(httpx.AsyncByteStream):
 def _plain(cause: BaseException | None) -> str:
     """What the operating system said of a connection that did not come about, without the library's words; "" where it said nothing.
 
-    Of a name with several addresses the library's text names each: that one stays.
+    Of a name with several addresses the library's text names each: that one stays. So does what we refused ourselves.
     """
     fault = getattr(cause, "os_error", None) if isinstance(cause, aiohttp.ClientConnectorError) else None
-    if not isinstance(fault, OSError) or isinstance(fault, ssl.SSLError) or not fault.strerror:
+    if not isinstance(fault, OSError) or isinstance(fault, (ssl.SSLError, networks.RefusedConnection)) or not fault.strerror:
         return ""
     number = fault.errno or 0
     return (os.strerror(number) if number > 0 else fault.strerror).lower()  # numbers of the resolver are below 0

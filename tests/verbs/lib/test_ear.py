@@ -1,7 +1,9 @@
 """Hearing what is said in the database: at once, of everybody, and again after the connection was lost."""
 
 import asyncio
+import gc
 import selectors
+import sys
 from collections.abc import Coroutine
 from typing import Any
 
@@ -97,3 +99,19 @@ def test_an_ear_to_which_nothing_is_said_does_not_wake_its_process() -> None:
         await ear.end()
 
     run(work(), selector)
+
+
+def test_whenever_it_is_told_to_end_it_leaves_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", left.append)
+
+    async def work(steps: int) -> None:
+        ear = Ear(owner=None)
+        for _ in range(steps):
+            await asyncio.wait([ear.task], timeout=0.0005)
+        ear.task.cancel()  # and once more when its loop ends
+
+    for steps in range(60):
+        run(work(steps))
+    gc.collect()
+    assert left == []
